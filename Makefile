@@ -1,0 +1,67 @@
+# `make serve` and `make test` need Python 3.10 or newer, make, and nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help serve test lint format schema loadtest postman clean
+
+help:
+	@echo 'make serve     serve on port 3000, on an embedded PostgreSQL'
+	@echo 'make test      run the whole suite'
+	@echo 'make lint      check formatting, rules, types and migrations'
+	@echo 'make format    format the code'
+	@echo 'make schema    make db/schema.sql anew from the migrations and procedures'
+	@echo 'make loadtest  prove with Locust that nothing is oversold'
+	@echo 'make postman   run the Postman collection (needs Node.js)'
+	@echo 'make clean     remove what make made, except data'
+
+serve: $(VENV)/.installed
+	@$(BIN)/python -m api serve
+
+test: $(VENV)/.installed-dev
+	@echo 'Running the suite, against a PostgreSQL of its own.'
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/squawk --config .squawk.toml $(filter-out %.rollback.sql,$(wildcard db/migrations/*.sql))
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(VENV)/.installed
+	$(BIN)/python -m db.dump
+
+loadtest: $(VENV)/.installed-dev
+	@$(BIN)/python -m loadtests.run $(ARGS)
+
+postman: $(VENV)/.installed-dev
+	@$(BIN)/python -m postman.run
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Each file marks that what is before it was done, so that it is done once.
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	    echo 'Python 3.10 or newer is needed, as python3 or named: make serve PYTHON=python3.12' >&2; \
+	    echo 'On Debian and Ubuntu: apt-get install python3 python3-venv' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo 'Preparing $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.py pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo 'Installing the service into $(VENV)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo 'Installing what the tests need into $(VENV)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,155 @@
+"""The command line: ``serve``, ``migrate``, ``psql`` and ``audit``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+
+from api import __version__, logs, server, settings
+from api.settings import SettingError, Settings
+from db import embedded, migrate
+
+logger = logging.getLogger("api")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, 1 if it found something wrong, 2 for a misuse."""
+    options = _parser().parse_args(arguments)
+    try:
+        checked = settings.read(vars(options), os.environ)
+        logs.set_up(checked.log_format)
+        code: int = options.command(checked, options)
+        return code
+    except SettingError as error:
+        print(f"ticket-allocation: {error}", file=sys.stderr)
+        return 2
+    except (migrate.MigrationError, server.PortTakenError, psycopg.OperationalError) as error:
+        print(f"ticket-allocation: {str(error).strip()}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ticket-allocation",
+        description="Sells tickets from an allocation, and never more than there are.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: object, help: str) -> argparse.ArgumentParser:
+        subparser = commands.add_parser(name, help=help, description=help)
+        subparser.set_defaults(command=command)
+        settings.add_arguments(subparser)
+        return subparser
+
+    add("serve", _serve, "serve on the port; on the embedded PostgreSQL unless DATABASE_URL is set")
+    migrating = add("migrate", _migrate, "bring the database to the version of this build")
+    only = migrating.add_mutually_exclusive_group()
+    only.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; say what differs, and exit with 1 if so",
+    )
+    only.add_argument(
+        "--rollback", action="store_true", help="undo the migration that was applied last"
+    )
+    psql = add("psql", _psql, "open psql as ticketing_operator")
+    psql.add_argument("arguments", nargs="*", help="psql's own arguments, after --")
+    add(
+        "audit", _audit, "print the allocations that do not add up, and exit with 1 if there is one"
+    )
+    return parser
+
+
+def _serve(checked: Settings, options: argparse.Namespace) -> int:
+    with _database(checked, checked.database_url) as database:
+        if checked.database_url is None:
+            migrate.migrate(database)
+        server.serve(checked, checked.service_conninfo(database), lambda: _say_where(checked))
+    return 0
+
+
+def _say_where(checked: Settings) -> None:
+    host = f"[{checked.host}]" if ":" in checked.host else checked.host or "127.0.0.1"
+    url = f"http://{host}:{checked.port}"
+    print(
+        f"""
+Ticket Allocation is at {url} ({checked.workers} processes, Ctrl-C stops them).
+
+Put 100 tickets on sale:
+
+    curl -i {url}/ticket_options -H 'Content-Type: application/json' \\
+         -d '{{"name": "example", "desc": "sample description", "allocation": 100}}'
+
+Open psql on its database, with this Python:
+
+    {sys.executable} -m api psql
+""",
+        flush=True,
+    )
+
+
+def _migrate(checked: Settings, options: argparse.Namespace) -> int:
+    with _database(checked, checked.migration_database_url or checked.database_url) as database:
+        if options.check:
+            differences = migrate.check(database)
+            print("\n".join(differences) or "The database is what this build ships.")
+            return 1 if differences else 0
+        if options.rollback:
+            undone = migrate.rollback(database)
+            print(f"Rolled back {undone}." if undone else "There is nothing to roll back.")
+            return 0
+        applied = migrate.migrate(database)
+        print("\n".join(f"Applied {name}." for name in applied) or "There was nothing to do.")
+        return 0
+
+
+def _psql(checked: Settings, options: argparse.Namespace) -> int:
+    with _database(checked, checked.operator_database_url or checked.database_url) as database:
+        # Ctrl-C is psql's: it cancels a statement there.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        conninfo = checked.operator_conninfo(database)
+        return subprocess.run([embedded.program("psql"), conninfo, *options.arguments]).returncode
+
+
+def _audit(checked: Settings, options: argparse.Namespace) -> int:
+    with (
+        _database(checked, checked.operator_database_url or checked.database_url) as database,
+        psycopg.connect(checked.operator_conninfo(database)) as connection,
+    ):
+        wrong = connection.execute(
+            "SELECT ticket_option_id, name, capacity, allocation, sold, missing "
+            "FROM ticketing.audit_allocations()"
+        ).fetchall()
+        counted = connection.execute("SELECT count(*) FROM ticketing.ticket_options").fetchone()
+    for option_id, name, capacity, allocation, sold, missing in wrong:
+        print(
+            f"{option_id} {name!r}: capacity {capacity}, left {allocation}, sold {sold}: "
+            + (f"{missing} lost" if missing > 0 else f"{-missing} oversold")
+        )
+    print(f"{len(wrong)} of {counted[0] if counted else 0} allocations are wrong.")
+    return 1 if wrong else 0
+
+
+@contextmanager
+def _database(checked: Settings, url: str | None) -> Iterator[str]:
+    """How to connect: as the URL says, or to the embedded server, which runs meanwhile."""
+    if url is not None:
+        yield url
+    else:
+        with embedded.serving(checked.data_dir) as conninfo:
+            yield conninfo
+
+
+if __name__ == "__main__":
+    sys.exit(main())

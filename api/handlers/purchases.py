@@ -1,0 +1,54 @@
+"""``/ticket_options/:id/purchases``: who took how many."""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+
+from api import headers
+from api.problems import KIND_OF_OUTCOME, NOT_FOUND, Problem
+from api.schemas import Decoder, NewPurchase
+from api.store import Store
+from api.web import Request, Response, cacheable
+
+_decoder = Decoder(NewPurchase)
+
+
+class Purchases:
+    """Purchase tickets, read a purchase."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def create(self, request: Request, option_id: str) -> Response:
+        new = request.decode(_decoder)
+        key = headers.idempotency_key(request.headers)
+        purchase_id = _purchase_id(option_id, new.user_id, key)
+        outcome = await self._store.purchase_tickets(
+            option_id, purchase_id, new.user_id, new.quantity
+        )
+        if outcome in KIND_OF_OUTCOME:
+            raise Problem(KIND_OF_OUTCOME[outcome])
+
+        answer = [("Location", f"/ticket_options/{option_id.lower()}/purchases/{purchase_id}")]
+        if outcome == "exists" and key is not None:
+            answer.append(("Idempotent-Replayed", "true"))
+        if not headers.prefers_representation(request.headers):
+            return Response(201, headers=answer)
+        answer.append(("Preference-Applied", "return=representation"))
+        purchase = await self._store.get_purchase(option_id, str(purchase_id))
+        return Response(201, msgspec.json.encode(purchase), answer)
+
+    async def read(self, request: Request, option_id: str, purchase_id: str) -> Response:
+        purchase = await self._store.get_purchase(option_id, purchase_id)
+        if purchase is None:
+            raise Problem(NOT_FOUND, "There is no such purchase.")
+        return cacheable(request, msgspec.json.encode(purchase))
+
+
+def _purchase_id(option_id: str, user_id: str, key: str | None) -> uuid.UUID:
+    """A new id, or always the same one for an option, a user and their key (UUID version 5)."""
+    if key is None:
+        return uuid.uuid4()
+    return uuid.uuid5(uuid.UUID(option_id), f"{user_id.lower()} {key}")

@@ -1,0 +1,34 @@
+"""``/ticket_options``: what is on sale."""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+
+from api.problems import NOT_FOUND, Problem
+from api.schemas import Decoder, NewTicketOption, TicketOption
+from api.store import Store
+from api.web import Request, Response, cacheable
+
+_decoder = Decoder(NewTicketOption)
+
+
+class TicketOptions:
+    """Create a ticket option, read one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def create(self, request: Request) -> Response:
+        new = request.decode(_decoder)
+        option = TicketOption(uuid.uuid4(), new.name, new.desc, new.allocation)
+        await self._store.create_ticket_option(option.id, new.name, new.desc, new.allocation)
+        location = ("Location", f"/ticket_options/{option.id}")
+        return Response(201, msgspec.json.encode(option), [location])
+
+    async def read(self, request: Request, option_id: str) -> Response:
+        option = await self._store.get_ticket_option(option_id)
+        if option is None:
+            raise Problem(NOT_FOUND, "There is no such ticket option.")
+        return cacheable(request, msgspec.json.encode(option))

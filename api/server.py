@@ -1,0 +1,200 @@
+"""Processes, sockets, signals and draining.
+
+One parent holds the listening sockets and forks the workers; it serves nothing itself. A worker
+that dies is replaced. SIGTERM or SIGINT at the parent, or its death, makes every worker drain: it
+takes no new connection, answers what it has, and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from tornado.netutil import bind_sockets
+
+from api.app import make_app
+from api.database import Database
+from api.readiness import Readiness
+from api.settings import Settings
+from api.store import Store
+from api.web import make_server
+
+logger = logging.getLogger(__name__)
+
+RESTART_PAUSE_SECONDS = 1.0
+"""A worker that dies sooner than this after its start is replaced only after as long a pause."""
+
+KILL_GRACE_SECONDS = 5.0
+"""How much longer than a worker's own drain timeout the parent waits before it kills it."""
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted, for each worker."""
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class PortTakenError(Exception):
+    """The address cannot be listened on; the message says why and what to do."""
+
+
+def serve(settings: Settings, conninfo: str, when_listening: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends the workers without waiting for answers.
+
+    Leaves those signals blocked, so that what the caller does next is not cut short.
+
+    Args:
+        conninfo: how the workers connect to the database.
+        when_listening: called once, when the port accepts connections.
+
+    Raises:
+        PortTakenError: nothing was started.
+    """
+    listeners = _listen(settings)
+    # Blocked, and waited for below: so no signal is lost between two looks at what is to be done.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, signal.SIGCHLD))
+    alive = os.pipe()
+    slots: dict[int, int] = {}
+    started_at: dict[int, float] = {}
+
+    def start(slot: int) -> None:
+        pid = _fork_worker(settings, conninfo, listeners, slot, alive)
+        slots[pid], started_at[pid] = slot, time.monotonic()
+
+    for slot in range(settings.workers):
+        start(slot)
+    when_listening()
+
+    while signal.sigwait((*STOP_SIGNALS, signal.SIGCHLD)) == signal.SIGCHLD:
+        for pid, status in _reap(slots):
+            logger.error("worker %s died (%s); starting another", pid, _in_words(status))
+            if time.monotonic() - started_at.pop(pid) < RESTART_PAUSE_SECONDS:
+                time.sleep(RESTART_PAUSE_SECONDS)
+            start(slots.pop(pid))
+
+    logger.info("stopping; requests under way are answered")
+    for listener in listeners:
+        for each in listener:
+            each.close()
+    _stop(slots, settings.drain_timeout_seconds + KILL_GRACE_SECONDS)
+
+
+def _listen(settings: Settings) -> list[list[socket.socket]]:
+    """Sockets for each worker.
+
+    Every worker has its own, on the same port (SO_REUSEPORT): the kernel then spreads connections
+    evenly, where workers that share a socket leave it to chance. The parent keeps them open, so
+    connections that wait for a worker that died are accepted by the one that replaces it.
+    """
+
+    def bind(reuse_port: bool) -> list[socket.socket]:
+        return bind_sockets(settings.port, settings.host, backlog=BACKLOG, reuse_port=reuse_port)
+
+    try:
+        # Alone at first: another service of this kind on the port must be noticed, not joined.
+        for each in bind(reuse_port=False):
+            each.close()
+        return [bind(reuse_port=True) for _ in range(settings.workers)]
+    except OSError as error:
+        raise PortTakenError(
+            f"cannot listen on {settings.host or 'any address'}, port {settings.port}: "
+            f"{error.strerror}. PORT chooses another."
+        ) from error
+
+
+def _fork_worker(
+    settings: Settings,
+    conninfo: str,
+    listeners: Sequence[Sequence[socket.socket]],
+    slot: int,
+    alive: tuple[int, int],
+) -> int:
+    """Start a worker and return its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        alive_reader, alive_writer = alive
+        os.close(alive_writer)
+        for other in (*listeners[:slot], *listeners[slot + 1 :]):
+            for each in other:
+                each.close()
+        asyncio.run(_work(settings, conninfo, listeners[slot], alive_reader))
+        status = 0
+    except BaseException:
+        logger.exception("worker %s failed", os.getpid())
+    finally:
+        # Not sys.exit(): what the parent has to do at its end is not the worker's to do.
+        logging.shutdown()
+        os._exit(status)
+
+
+async def _work(
+    settings: Settings, conninfo: str, listener: Sequence[socket.socket], alive_reader: int
+) -> None:
+    """What a worker does, from its start to the end of draining."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_reader(alive_reader, stop.set)  # the parent's death, as the end of its pipe
+    # Ctrl-C reaches every process of the terminal; the parent tells the workers what to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOP_SIGNALS, signal.SIGCHLD))
+
+    database = Database(
+        conninfo,
+        pool_size=settings.pool_size,
+        max_waiting=settings.max_waiting,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
+    await database.open()
+    store = Store(database)
+    readiness = Readiness(store)
+    application = make_app(store, readiness)
+    server = make_server(application)
+    server.add_sockets(listener)
+    looking = asyncio.create_task(readiness.wait_until_ready())
+
+    await stop.wait()
+    loop.remove_reader(alive_reader)
+    looking.cancel()
+    readiness.is_stopping = True
+    server.stop()
+    if not await application.drain(settings.drain_timeout_seconds):
+        logger.error("worker %s: %s requests unanswered", os.getpid(), application.in_flight)
+    await server.close_all_connections()
+    await database.close()
+
+
+def _reap(pids: Iterable[int]) -> list[tuple[int, int]]:
+    """The workers that have ended, and how."""
+    ended = (os.waitpid(pid, os.WNOHANG) for pid in pids)
+    return [(pid, status) for pid, status in ended if pid]
+
+
+def _in_words(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+
+def _stop(slots: dict[int, int], timeout_seconds: float) -> None:
+    """Have the workers drain, and kill those that have not ended in time."""
+    deadline = time.monotonic() + timeout_seconds
+    for pid in slots:
+        os.kill(pid, signal.SIGTERM)
+    while slots:
+        left = max(0.0, deadline - time.monotonic())
+        info = signal.sigtimedwait((*STOP_SIGNALS, signal.SIGCHLD), left)
+        for pid, _ in _reap(slots):
+            del slots[pid]
+        if info is None or info.si_signo in STOP_SIGNALS:
+            logger.error("not waiting any longer for %s workers", len(slots))
+            for pid in slots:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            slots.clear()

