@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NEWMAN_VERSION := 6.2.1
 
 .PHONY: help serve test lint format schema loadtest postman clean
 
@@ -39,11 +40,17 @@ schema: $(VENV)/.installed
 loadtest: $(VENV)/.installed-dev
 	@$(BIN)/python -m loadtests.run $(ARGS)
 
-postman: $(VENV)/.installed-dev
-	@$(BIN)/python -m postman.run
+postman: $(VENV)/.installed-dev node_modules/.bin/newman
+	@$(BIN)/python -m pytest tests/processes/test_postman.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+node_modules/.bin/newman:
+	@command -v npm >/dev/null || { \
+	    echo 'Node.js and npm are missing. On Debian and Ubuntu: apt-get install nodejs npm' >&2; exit 1; }
+	@echo 'Installing newman'
+	@npm install --silent --no-save --no-package-lock --no-audit --no-fund newman@$(NEWMAN_VERSION)
 
 # Each file marks that what is before it was done, so that it is done once.
 

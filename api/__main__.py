@@ -82,18 +82,21 @@ def _serve(checked: Settings, options: argparse.Namespace) -> int:
 def _say_where(checked: Settings) -> None:
     host = f"[{checked.host}]" if ":" in checked.host else checked.host or "127.0.0.1"
     url = f"http://{host}:{checked.port}"
+    psql = f"{sys.executable} -m api psql"
+    if checked.database_url is None:
+        psql += f" --data-dir {checked.data_dir.resolve()}"
     print(
         f"""
-Ticket Allocation is at {url} ({checked.workers} processes, Ctrl-C stops them).
+Ticket Allocation is at {url} (Ctrl-C stops it).
 
 Put 100 tickets on sale:
 
     curl -i {url}/ticket_options -H 'Content-Type: application/json' \\
          -d '{{"name": "example", "desc": "sample description", "allocation": 100}}'
 
-Open psql on its database, with this Python:
+Open psql on its database:
 
-    {sys.executable} -m api psql
+    {psql}
 """,
         flush=True,
     )

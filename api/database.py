@@ -71,8 +71,16 @@ class Database:
         """Close every connection."""
         await self._pool.close()
 
-    async def call(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    async def call(
+        self,
+        statement: str,
+        arguments: Sequence[object] = (),
+        timeout_seconds: float | None = None,
+    ) -> list[tuple[Any, ...]]:
         """Run one statement in a transaction of its own and return its rows, after the commit.
+
+        Args:
+            timeout_seconds: another time to wait than the one that holds for all calls.
 
         Raises:
             Problem: ``overloaded``, and nothing was stored; or ``unavailable``, and what a call
@@ -82,7 +90,7 @@ class Database:
         task = asyncio.ensure_future(self._call_until_known(statement, arguments))
         # Not wait_for(): it would wait for the cancellation as well, and that takes a while when
         # the server hangs.
-        await asyncio.wait({task}, timeout=self._timeout_seconds)
+        await asyncio.wait({task}, timeout=timeout_seconds or self._timeout_seconds)
         if not task.done():
             task.cancel()
             raise Problem(UNAVAILABLE)

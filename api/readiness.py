@@ -7,7 +7,7 @@ import logging
 
 import psycopg
 
-from api.problems import Problem
+from api.problems import OVERLOADED, UNAVAILABLE, Problem
 from api.store import Store
 from db import shipped
 
@@ -20,7 +20,7 @@ CHECK_INTERVAL_SECONDS = 0.5
 class Readiness:
     """Compares what the database was made of with what this build ships.
 
-    The first time that they agree, it opens the store; from then on the process goes on serving,
+    The store makes no call before they have agreed once. From then on the process goes on serving,
     so that a newer release can be installed beside it.
 
     Attributes:
@@ -31,20 +31,27 @@ class Readiness:
         self._store = store
         self._last: str | None = "not looked yet"
         self.is_stopping = False
+        store.check = self._require
 
-    async def what_is_missing(self) -> str | None:
-        """Why the service is not ready, for its operator; None if it is. Logs each change."""
+    async def what_is_missing(self, timeout_seconds: float | None = None) -> str | None:
+        """Why the service is not ready, for its operator; None if it is. Logs each change.
+
+        Args:
+            timeout_seconds: how long to wait for the database; as long as a request if not given.
+        """
         if self.is_stopping:
             return "the process is about to end"
         try:
-            differences = shipped.differences(await self._store.installed_files())
+            differences = shipped.differences(await self._store.installed_files(timeout_seconds))
             missing = "; ".join(differences) or None
-        except Problem:
+        except Problem as problem:
+            if problem.kind is OVERLOADED:
+                return self._last  # no news: the database is busy with our own requests
             missing = "the database does not answer"
         except psycopg.Error as error:
             missing = str(error).partition("\n")[0]
         if missing is None:
-            self._store.is_open = True
+            self._store.check = None
         if missing != self._last:
             if missing:
                 logger.warning("not ready; is the database migrated? %s", missing)
@@ -54,6 +61,12 @@ class Readiness:
         return missing
 
     async def wait_until_ready(self) -> None:
-        """Look again and again until the store is open."""
+        """Look again and again until the database is the right one."""
         while await self.what_is_missing():  # noqa: ASYNC110, nothing here can tell that it is
             await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+
+    async def _require(self) -> None:
+        # Looking takes as long as a request may wait for a database that is away: a worker that
+        # starts in an outage must not refuse what one that has been there before would sell.
+        if await self.what_is_missing():
+            raise Problem(UNAVAILABLE, "The service is waiting for its database. Try again later.")

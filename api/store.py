@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 from api.database import Database
-from api.problems import UNAVAILABLE, Problem
 from api.schemas import Purchase, TicketOption
 
 
@@ -17,13 +16,13 @@ class Store:
     Every method raises what `Database.call` raises.
 
     Attributes:
-        is_open: whether the database was found to be the one that this build was made for. Until
-            then every call but `installed_files` is refused.
+        check: awaited before every call but `installed_files`, and free to refuse it; None once the
+            database was found to be the one that this build was made for.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.is_open = False
+        self.check: Callable[[], Awaitable[None]] | None = None
 
     async def create_ticket_option(
         self, option_id: UUID, name: str, desc: str, allocation: int
@@ -62,12 +61,14 @@ class Store:
         )
         return Purchase(*rows[0]) if rows else None
 
-    async def installed_files(self) -> dict[str, str]:
+    async def installed_files(self, timeout_seconds: float | None = None) -> dict[str, str]:
         """The checksums of the migrations and procedures that made the database, by file name."""
-        rows = await self._database.call("SELECT path, sha256 FROM ticketing.installed_files()")
+        rows = await self._database.call(
+            "SELECT path, sha256 FROM ticketing.installed_files()", timeout_seconds=timeout_seconds
+        )
         return dict(rows)
 
     async def _call(self, statement: str, arguments: Sequence[object]) -> list[tuple[Any, ...]]:
-        if not self.is_open:
-            raise Problem(UNAVAILABLE, "The service is waiting for its database. Try again later.")
+        if self.check is not None:
+            await self.check()
         return await self._database.call(statement, arguments)

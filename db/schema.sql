@@ -86,8 +86,7 @@ CREATE FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocatio
     AS $$
 #variable_conflict use_column
 DECLARE
-    constraint_broken text;
-    column_missing text;
+    broken_constraint text;
 BEGIN
     INSERT INTO ticketing_private.ticket_options (id, name, description, capacity, allocation)
     VALUES (
@@ -115,18 +114,16 @@ BEGIN
     RETURN option_id;
 EXCEPTION
     WHEN check_violation OR not_null_violation THEN
-        GET STACKED DIAGNOSTICS
-            constraint_broken = CONSTRAINT_NAME,
-            column_missing = COLUMN_NAME;
+        GET STACKED DIAGNOSTICS broken_constraint = CONSTRAINT_NAME;
 
         RAISE EXCEPTION '%', CASE
-            WHEN constraint_broken = 'ticket_options_name_length'
+            WHEN broken_constraint = 'ticket_options_name_length'
                 THEN 'name must have 1 to 255 characters'
-            WHEN constraint_broken = 'ticket_options_name_is_not_blank'
+            WHEN broken_constraint = 'ticket_options_name_is_not_blank'
                 THEN 'name must not be only white space'
-            WHEN constraint_broken = 'ticket_options_description_length'
+            WHEN broken_constraint = 'ticket_options_description_length'
                 THEN 'desc must have at most 10000 characters'
-            WHEN constraint_broken IN ('ticket_options_capacity_range', 'ticket_options_allocation_range')
+            WHEN broken_constraint IN ('ticket_options_capacity_range', 'ticket_options_allocation_range')
                 THEN 'allocation must be an integer from 0 to 2147483647'
             ELSE 'name, desc, allocation and option_id must not be NULL'
         END

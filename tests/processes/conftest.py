@@ -1,0 +1,85 @@
+"""Services on databases of their own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from loadtests import service
+from loadtests.service import Service
+
+USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
+
+
+class Answer:
+    """What came back for one request."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def code(self) -> str:
+        """The code of a problem."""
+        code: str = json.loads(self.body)["code"]
+        return code
+
+
+class Buyer:
+    """Sends requests, each on a new connection, in threads of its own."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._threads = ThreadPoolExecutor(64)
+
+    def send(self, method: str, path: str, body: object = None) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            sent = None if body is None else json.dumps(body)
+            connection.request(method, path, sent, {"Content-Type": "application/json"})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def new_option(self, allocation: int) -> str:
+        """The path of a new ticket option."""
+        answer = self.send(
+            "POST", "/ticket_options", {"name": "a", "desc": "b", "allocation": allocation}
+        )
+        assert answer.status == 201
+        location = answer.headers["Location"]
+        assert location
+        return location
+
+    def left(self, option: str) -> int:
+        allocation: int = json.loads(self.send("GET", option).body)["allocation"]
+        return allocation
+
+    def purchase(self, option: str, quantity: int = 1) -> Answer:
+        return self.send("POST", f"{option}/purchases", {"quantity": quantity, "user_id": USER})
+
+    def start_purchase(self, option: str, quantity: int = 1) -> Future[Answer]:
+        """A purchase that is under way."""
+        return self._threads.submit(self.purchase, option, quantity)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+
+@pytest.fixture
+def running_service(database: str) -> Iterator[Service]:
+    """A service of two workers that is ready."""
+    with service.running(DATABASE_URL=database, WORKERS="2") as made:
+        yield made
+
+
+@pytest.fixture
+def buyer(running_service: Service) -> Iterator[Buyer]:
+    made = Buyer(running_service.port)
+    yield made
+    made.close()

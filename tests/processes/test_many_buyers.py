@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import random
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+
+from tests.postgres import connect, value
+from tests.processes.conftest import Buyer
+
+ALLOCATION = 1000
+
+
+def test_many_buyers_over_http_and_psql_get_no_more_than_there_is(
+    database: str, buyer: Buyer
+) -> None:
+    """64 buyers over HTTP, on two workers, and 4 over SQL, all until they are refused."""
+    option = buyer.new_option(ALLOCATION)
+
+    def buy_over_http(seed: int) -> int:
+        random_quantity, sold = random.Random(seed), 0
+        while True:
+            quantity = random_quantity.randint(1, 5)
+            answer = buyer.purchase(option, quantity)
+            if answer.status == 409:
+                return sold
+            assert answer.status == 201
+            sold += quantity
+
+    def buy_over_sql(seed: int) -> int:
+        random_quantity, sold = random.Random(seed), 0
+        with connect(database, role="ticketing_operator") as operator:
+            while True:
+                quantity = random_quantity.randint(1, 5)
+                arguments: tuple[Any, ...] = (option.rpartition("/")[2], uuid.uuid4(), quantity)
+                try:
+                    operator.execute("SELECT purchase_tickets(%s, %s, %s)", arguments)
+                except psycopg.Error as refusal:
+                    if refusal.sqlstate != "TK002":
+                        raise
+                    return sold
+                sold += quantity
+
+    with ThreadPoolExecutor(68) as threads:
+        over_http = [threads.submit(buy_over_http, seed) for seed in range(64)]
+        over_sql = [threads.submit(buy_over_sql, seed) for seed in range(64, 68)]
+    sold = sum(one.result() for one in (*over_http, *over_sql))
+
+    assert sold + buyer.left(option) == ALLOCATION
+    with connect(database) as observer:
+        assert value(observer, "SELECT sum(quantity) FROM ticketing.purchases") == sold
+        assert value(observer, "SELECT count(*) FROM ticketing.audit_allocations()") == 0

@@ -1,0 +1,95 @@
+"""The commands of those who run the service."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.postgres import connect, new_option
+from tests.processes.test_startup import run
+
+USER = uuid.uuid4()
+
+
+def psql(database: str, statement: str) -> tuple[int, str, str]:
+    ended = run(
+        "psql", "--", "-X", "-At", "-v", "VERBOSITY=verbose", "-c", statement, DATABASE_URL=database
+    )
+    return ended.returncode, ended.stdout.strip(), ended.stderr
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "purchase_tickets('{option}', '{user}', 2)",
+        "purchase_tickets(option_id => '{option}', user_id => '{user}', qty => 2)",
+        "purchase_tickets(qty => 2, option_id => '{option}', user_id => '{user}')",
+    ],
+)
+def test_an_operator_purchases_as_typed(any_database: str, call: str) -> None:
+    with connect(any_database) as superuser:
+        option = new_option(superuser, 10)
+
+    code, printed, errors = psql(any_database, "select " + call.format(option=option, user=USER))
+
+    assert (code, errors) == (0, "")
+    assert uuid.UUID(printed)
+    left = f"select allocation from ticket_options where id = '{option}'"
+    assert psql(any_database, left) == (0, "8", "")
+
+
+def test_an_operator_is_told_what_is_left_and_what_to_do(database: str) -> None:
+    with connect(database) as superuser:
+        option = new_option(superuser, 1)
+
+    code, _, errors = psql(database, f"select purchase_tickets('{option}', '{USER}', 2)")
+
+    assert code == 1
+    assert "ERROR:  TK002: 2 tickets were asked for, 1 are left" in errors
+    assert "HINT:  Ask for 1 or fewer." in errors
+
+
+def test_an_operator_is_not_the_owner(database: str) -> None:
+    code, printed, _ = psql(database, "select current_user")
+    assert (code, printed) == (0, "ticketing_operator")
+
+    code, _, errors = psql(database, "select * from ticketing_private.purchases")
+    assert code == 1
+    assert "permission denied" in errors
+
+
+def test_the_functions_describe_themselves(database: str) -> None:
+    _, printed, _ = psql(database, r"\df+ ticketing.*")
+
+    assert "Sells qty tickets of an option to a user" in printed
+
+
+def test_the_audit_is_silent_while_the_numbers_add_up(database: str) -> None:
+    with connect(database) as superuser:
+        option = new_option(superuser, 5)
+        superuser.execute("SELECT ticketing.purchase_tickets(%s, %s, 2)", (option, USER))
+
+    ended = run("audit", DATABASE_URL=database)
+
+    assert (ended.returncode, ended.stdout) == (0, "0 of 1 allocations are wrong.\n")
+
+
+def test_the_audit_names_what_does_not_add_up(database: str) -> None:
+    with connect(database) as superuser:
+        option = new_option(superuser, 5)
+        superuser.execute("UPDATE ticketing_private.ticket_options SET allocation = 3")
+
+    ended = run("audit", DATABASE_URL=database)
+
+    assert ended.returncode == 1
+    assert f"{option} 'a': capacity 5, left 3, sold 0: 2 lost" in ended.stdout
+    assert "1 of 1 allocations are wrong." in ended.stdout
+
+
+def test_a_database_that_is_away_is_an_error_without_a_traceback() -> None:
+    ended = run("audit", DATABASE_URL="postgresql://127.0.0.1:1/nowhere")
+
+    assert ended.returncode == 1
+    assert "Connection refused" in ended.stderr
+    assert "Traceback" not in ended.stderr
