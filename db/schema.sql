@@ -74,7 +74,9 @@ ALTER FUNCTION ticketing.audit_allocations() OWNER TO ticketing_owner;
 -- Name: FUNCTION audit_allocations(); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.audit_allocations() IS 'The options where capacity <> allocation + what was sold, and what differs. It returns no row, always.';
+COMMENT ON FUNCTION ticketing.audit_allocations() IS 'The options where capacity <> allocation + what was sold, and by how much:
+    select * from audit_allocations();
+It returns no row, always.';
 
 --
 -- Name: create_ticket_option(text, text, integer, uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
@@ -139,7 +141,12 @@ ALTER FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation
 -- Name: FUNCTION create_ticket_option(name text, "desc" text, allocation integer, option_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation integer, option_id uuid) IS 'Puts something on sale, with so many tickets, and returns the option''s id. select create_ticket_option(''Evening show'', ''Stalls'', 100); Raises TK003 (an argument is missing or out of range) or TK004 (option_id is stored with other values). The same option_id with the same values may be sent again: it creates one option.';
+COMMENT ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation integer, option_id uuid) IS 'Puts something on sale, with so many tickets, and returns the option''s id:
+    select create_ticket_option(''Evening show'', ''Stalls'', 100);
+Raises, with nothing stored:
+    TK003  an argument is missing or out of range
+    TK004  option_id is stored with other values
+The same option_id with the same values may be sent again: it creates one option.';
 
 --
 -- Name: get_purchase(uuid, uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
@@ -166,7 +173,8 @@ ALTER FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) OWNER TO
 -- Name: FUNCTION get_purchase(option_id uuid, purchase_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) IS 'The purchase as one row, or no row when there is none.';
+COMMENT ON FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) IS 'The purchase as one row, or no row when there is none:
+    select * from get_purchase(''<option>'', ''<purchase>'');';
 
 --
 -- Name: get_ticket_option(uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
@@ -191,7 +199,9 @@ ALTER FUNCTION ticketing.get_ticket_option(option_id uuid) OWNER TO ticketing_ow
 -- Name: FUNCTION get_ticket_option(option_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.get_ticket_option(option_id uuid) IS 'The ticket option as one row, or no row when there is none. allocation is what can still be purchased at this moment.';
+COMMENT ON FUNCTION ticketing.get_ticket_option(option_id uuid) IS 'The ticket option as one row, or no row when there is none:
+    select * from get_ticket_option(''<option>'');
+allocation is what can still be purchased at this moment.';
 
 --
 -- Name: installed_files(); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
@@ -326,7 +336,13 @@ ALTER FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], u
 -- Name: FUNCTION purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Sells tickets of one option to many buyers at once. Returns an outcome for each, in order: created, exists (the id is stored with this user and quantity), exists_different (with others), sold_out (fewer are left than asked for; nothing is taken) or not_found. Raises TK003 for arrays that differ in length or hold a NULL or a quantity below 1.';
+COMMENT ON FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Sells tickets of one option to many buyers at once, and returns an outcome for each, in order:
+    created           the tickets are sold and stored
+    exists            the id is stored with this user and quantity
+    exists_different  the id is stored with another user or quantity
+    sold_out          fewer tickets are left than were asked for; nothing is taken
+    not_found         there is no such ticket option
+Raises TK003 for arrays that differ in length or hold a NULL or a quantity below 1.';
 
 --
 -- Name: purchase_tickets(uuid, uuid, integer, uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
@@ -387,7 +403,14 @@ ALTER FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty inte
 -- Name: FUNCTION purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid) IS 'Sells qty tickets of an option to a user and returns the purchase''s id. select purchase_tickets(''<option>'', ''<user>'', 2); Raises TK001 (no such option), TK002 (fewer are left than asked for), TK003 (an argument is missing or out of range) or TK004 (purchase_id is stored with another user or quantity), and then takes nothing. The same purchase_id with the same user and qty may be sent again: it sells once.';
+COMMENT ON FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid) IS 'Sells qty tickets of an option to a user and returns the purchase''s id:
+    select purchase_tickets(''<option>'', ''<user>'', 2);
+Raises, with nothing taken:
+    TK001  there is no such ticket option
+    TK002  fewer tickets are left than were asked for
+    TK003  an argument is missing or out of range
+    TK004  purchase_id is stored with another user or quantity
+The same purchase_id with the same user and qty may be sent again: it sells once.';
 
 SET default_tablespace = '';
 

@@ -41,7 +41,9 @@ AS $function$
 $function$;
 
 COMMENT ON FUNCTION ticketing.audit_allocations() IS
-    'The options where capacity <> allocation + what was sold, and what differs. It returns no row, always.';
+'The options where capacity <> allocation + what was sold, and by how much:
+    select * from audit_allocations();
+It returns no row, always.';
 
 GRANT EXECUTE ON FUNCTION ticketing.audit_allocations()
     TO ticketing_operator;

@@ -74,10 +74,12 @@ END
 $function$;
 
 COMMENT ON FUNCTION ticketing.create_ticket_option(text, text, integer, uuid) IS
-    'Puts something on sale, with so many tickets, and returns the option''s id. '
-    'select create_ticket_option(''Evening show'', ''Stalls'', 100); '
-    'Raises TK003 (an argument is missing or out of range) or TK004 (option_id is stored with other values). '
-    'The same option_id with the same values may be sent again: it creates one option.';
+'Puts something on sale, with so many tickets, and returns the option''s id:
+    select create_ticket_option(''Evening show'', ''Stalls'', 100);
+Raises, with nothing stored:
+    TK003  an argument is missing or out of range
+    TK004  option_id is stored with other values
+The same option_id with the same values may be sent again: it creates one option.';
 
 GRANT EXECUTE ON FUNCTION ticketing.create_ticket_option(text, text, integer, uuid)
     TO ticketing_service, ticketing_operator;

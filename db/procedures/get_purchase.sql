@@ -31,7 +31,8 @@ AS $function$
 $function$;
 
 COMMENT ON FUNCTION ticketing.get_purchase(uuid, uuid) IS
-    'The purchase as one row, or no row when there is none.';
+'The purchase as one row, or no row when there is none:
+    select * from get_purchase(''<option>'', ''<purchase>'');';
 
 GRANT EXECUTE ON FUNCTION ticketing.get_purchase(uuid, uuid)
     TO ticketing_service, ticketing_operator;

@@ -28,8 +28,9 @@ AS $function$
 $function$;
 
 COMMENT ON FUNCTION ticketing.get_ticket_option(uuid) IS
-    'The ticket option as one row, or no row when there is none. '
-    'allocation is what can still be purchased at this moment.';
+'The ticket option as one row, or no row when there is none:
+    select * from get_ticket_option(''<option>'');
+allocation is what can still be purchased at this moment.';
 
 GRANT EXECUTE ON FUNCTION ticketing.get_ticket_option(uuid)
     TO ticketing_service, ticketing_operator;

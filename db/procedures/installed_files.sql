@@ -22,7 +22,7 @@ AS $function$
 $function$;
 
 COMMENT ON FUNCTION ticketing.installed_files() IS
-    'The migrations and procedures that made this database, each with the SHA-256 of its file.';
+'The migrations and procedures that made this database, each with the SHA-256 of its file.';
 
 GRANT EXECUTE ON FUNCTION ticketing.installed_files()
     TO ticketing_service, ticketing_operator;

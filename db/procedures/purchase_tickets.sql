@@ -72,11 +72,14 @@ END
 $function$;
 
 COMMENT ON FUNCTION ticketing.purchase_tickets(uuid, uuid, integer, uuid) IS
-    'Sells qty tickets of an option to a user and returns the purchase''s id. '
-    'select purchase_tickets(''<option>'', ''<user>'', 2); '
-    'Raises TK001 (no such option), TK002 (fewer are left than asked for), TK003 (an argument is missing or '
-    'out of range) or TK004 (purchase_id is stored with another user or quantity), and then takes nothing. '
-    'The same purchase_id with the same user and qty may be sent again: it sells once.';
+'Sells qty tickets of an option to a user and returns the purchase''s id:
+    select purchase_tickets(''<option>'', ''<user>'', 2);
+Raises, with nothing taken:
+    TK001  there is no such ticket option
+    TK002  fewer tickets are left than were asked for
+    TK003  an argument is missing or out of range
+    TK004  purchase_id is stored with another user or quantity
+The same purchase_id with the same user and qty may be sent again: it sells once.';
 
 GRANT EXECUTE ON FUNCTION ticketing.purchase_tickets(uuid, uuid, integer, uuid)
     TO ticketing_operator;

@@ -27,7 +27,10 @@
 -- calls again). FOR NO KEY UPDATE, because the foreign key's own lock must not
 -- conflict with it. When nothing asked for can be filled from what is
 -- committed, there is nothing to lock: the answer is sold_out as of that
--- moment, at no cost to the buyers who still get tickets.
+-- moment, without waiting and without a write. (That is true for as long as
+-- allocations only ever fall. A function that gives tickets back must see to
+-- it that a call which is being sent again is not refused here, and then
+-- filled by its first sending.)
 
 CREATE OR REPLACE FUNCTION ticketing.purchase_tickets(
     option_id uuid,
@@ -138,10 +141,13 @@ END
 $function$;
 
 COMMENT ON FUNCTION ticketing.purchase_tickets(uuid, uuid[], uuid[], integer[]) IS
-    'Sells tickets of one option to many buyers at once. Returns an outcome for each, in order: '
-    'created, exists (the id is stored with this user and quantity), exists_different (with others), '
-    'sold_out (fewer are left than asked for; nothing is taken) or not_found. '
-    'Raises TK003 for arrays that differ in length or hold a NULL or a quantity below 1.';
+'Sells tickets of one option to many buyers at once, and returns an outcome for each, in order:
+    created           the tickets are sold and stored
+    exists            the id is stored with this user and quantity
+    exists_different  the id is stored with another user or quantity
+    sold_out          fewer tickets are left than were asked for; nothing is taken
+    not_found         there is no such ticket option
+Raises TK003 for arrays that differ in length or hold a NULL or a quantity below 1.';
 
 GRANT EXECUTE ON FUNCTION ticketing.purchase_tickets(uuid, uuid[], uuid[], integer[])
     TO ticketing_service, ticketing_operator;
