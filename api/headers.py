@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from urllib.request import parse_http_list
 
 from tornado.httputil import HTTPHeaders
 
@@ -52,7 +53,8 @@ def prefers_representation(headers: HTTPHeaders) -> bool:
 
     Of a preference that is given twice the first counts; other preferences are ignored.
     """
-    for preference in headers.get("Prefer", "").split(","):
+    # The list is split by the library because commas may stand in quoted strings.
+    for preference in parse_http_list(headers.get("Prefer", "")):
         name, _, value = preference.split(";")[0].partition("=")
         if name.strip().lower() == "return":
             return value.strip().strip('"').lower() == "representation"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timezone
 from typing import Any
 from uuid import UUID
 
@@ -59,7 +60,12 @@ class Store:
             "FROM ticketing.get_purchase(%s, %s)",
             (option_id, purchase_id),
         )
-        return Purchase(*rows[0]) if rows else None
+        if not rows:
+            return None
+        purchase = Purchase(*rows[0])
+        # The session's time zone is the database's choice; the contract's is UTC.
+        purchase.created_at = purchase.created_at.astimezone(timezone.utc)
+        return purchase
 
     async def installed_files(self, timeout_seconds: float | None = None) -> dict[str, str]:
         """The checksums of the migrations and procedures that made the database, by file name."""

@@ -16,9 +16,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import psycopg
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
@@ -41,8 +42,12 @@ BODY_BYTES_MAX = 64 * 1024
 """A larger body is answered with 413."""
 
 DISCARDED_BYTES_MAX = 1024 * 1024
-"""As much of a body that is too large is read to its end, so that the client gets to see its 413.
-When there is still more, the connection is closed."""
+"""As much of a body that is too large is read before the 413, and the connection stays open. With
+more, the 413 comes at once and the connection is closed, ..."""
+
+LINGER_SECONDS = 2.0
+"""... but not before the client has stopped sending, or so long: a connection that is closed with
+data unread is reset, and the client would not get to see its 413."""
 
 HEADER_BYTES_MAX = 16 * 1024
 """Request line and headers together."""
@@ -217,10 +222,24 @@ def _problem_response(problem: Problem) -> Response:
     )
 
 
+_DIGITS = re.compile(r"[0-9]+")
+_DIGITS_MAX = 18
+_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")  # RFC 3986, 3.2, without the user
+
+
 class _Exchange(HTTPMessageDelegate):
     """One request as it arrives, and its answer."""
 
-    __slots__ = ("_application", "_body", "_body_bytes", "_connection", "_is_answered", "_request")
+    __slots__ = (
+        "_application",
+        "_body",
+        "_body_bytes",
+        "_connection",
+        "_is_answered",
+        "_is_read",
+        "_lingering",
+        "_request",
+    )
 
     _request: Request
 
@@ -230,27 +249,40 @@ class _Exchange(HTTPMessageDelegate):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._is_answered = False
+        self._is_read = False
+        self._lingering: asyncio.TimerHandle | None = None
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
         assert isinstance(start_line, RequestStartLine)
         path = start_line.path.partition("?")[0]
+        if not path.startswith("/"):
+            path = "/" + path.partition("://")[2].partition("/")[2]  # RFC 9112, 3.2.2
         self._request = Request(start_line.method, path, headers, time.perf_counter())
         self._application.request_arrives()
         try:
             _check_framing(start_line, headers)
         except Problem as problem:
-            self._answer(_problem_response(problem))
+            will_be_sent = problem.kind is problems.BODY_TOO_LARGE and "Expect" not in headers
+            self._answer(_problem_response(problem), lingers=will_be_sent)
+            if not will_be_sent:
+                # Tornado must not look for a body that nobody sends, or can tell the length of.
+                headers.pop("Content-Length", None)
+                headers.pop("Transfer-Encoding", None)
 
     def data_received(self, chunk: bytes) -> None:
         self._body_bytes += len(chunk)
         if self._body_bytes <= BODY_BYTES_MAX:
             self._body.append(chunk)
         elif self._body_bytes > DISCARDED_BYTES_MAX:
-            self._answer(_problem_response(Problem(problems.BODY_TOO_LARGE)))
+            self._answer(_problem_response(Problem(problems.BODY_TOO_LARGE)), lingers=True)
 
     def finish(self) -> None:
+        self._is_read = True
+        if self._is_answered:
+            self._close()
+            return
         if self._body_bytes > BODY_BYTES_MAX:
             self._answer(_problem_response(Problem(problems.BODY_TOO_LARGE)))
             return
@@ -260,11 +292,13 @@ class _Exchange(HTTPMessageDelegate):
 
     def on_connection_close(self) -> None:
         """The connection broke before the request had arrived; nobody waits for an answer."""
+        if self._lingering is not None:
+            self._lingering.cancel()
         if not self._is_answered:
             self._is_answered = True
             self._application.in_flight -= 1
 
-    def _answer(self, response: Response) -> None:
+    def _answer(self, response: Response, *, lingers: bool = False) -> None:
         if self._is_answered:
             return
         self._is_answered = True
@@ -277,7 +311,7 @@ class _Exchange(HTTPMessageDelegate):
             headers["Content-Type"] = response.content_type
         headers["Date"] = _http_date()
         headers["X-Request-ID"] = request.id
-        if self._application.is_draining:
+        if self._application.is_draining or not self._is_read:
             headers["Connection"] = "close"
         for name, value in response.headers:
             headers[name] = value
@@ -286,33 +320,62 @@ class _Exchange(HTTPMessageDelegate):
             headers,
             b"" if request.method == "HEAD" else response.body,
         )
-        self._connection.finish()
+        if lingers:
+            loop = asyncio.get_running_loop()
+            self._lingering = loop.call_later(LINGER_SECONDS, self._close)
+        else:
+            self._connection.finish()
+        path = request.path if request.path.isprintable() else ascii(request.path)
         access_logger.info(
             "%s %s %s",
             response.status,
             request.method,
-            request.path if request.path.isprintable() else ascii(request.path),
+            path,
             extra={
                 "duration_ms": round((time.perf_counter() - request.started_at) * 1000, 1),
                 "request_id": request.id,
                 "status": response.status,
                 "method": request.method,
-                "path": request.path,
+                "path": path,
             },
         )
 
+    def _close(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+        self._connection.finish()
+        cast(HTTP1Connection, self._connection).close()
+
 
 def _check_framing(start_line: RequestStartLine, headers: HTTPHeaders) -> None:
-    """Refuse what HTTP/1.1 (RFC 9112, 3.2 and 6.3) says must be refused, and Tornado lets pass."""
+    """Refuse what RFC 9112 (3.2, 6.1 and 6.3) says must be refused.
+
+    Tornado lets some of it pass, and answers the rest with a bare 400.
+    """
     host = headers.get("Host")
     if host is None:
         if start_line.version == "HTTP/1.1":
             raise Problem(problems.MALFORMED_HEADER, "HTTP/1.1 requires a Host header.")
-    elif "," in host:
-        raise Problem(problems.MALFORMED_HEADER, "There must be only one Host header.")
-    declared_bytes = headers.get("Content-Length", "0")
-    if declared_bytes.isdecimal() and int(declared_bytes) > DISCARDED_BYTES_MAX:
-        raise Problem(problems.BODY_TOO_LARGE)
+    elif not _HOST.fullmatch(host):
+        raise Problem(
+            problems.MALFORMED_HEADER, "There must be one Host header, and it is one name."
+        )
+
+    encoding, length = headers.get("Transfer-Encoding"), headers.get("Content-Length")
+    if encoding is not None and (length is not None or encoding.lower() != "chunked"):
+        raise Problem(
+            problems.MALFORMED_HEADER,
+            "Transfer-Encoding must be chunked, and without a Content-Length beside it.",
+        )
+    if length is not None:
+        lengths = set(re.split(r",[ \t]*", length))
+        if len(lengths) > 1 or not _DIGITS.fullmatch(length := lengths.pop()):
+            raise Problem(problems.MALFORMED_HEADER, "Content-Length must be one number.")
+        if len(length) > _DIGITS_MAX:
+            headers["Content-Length"] = "9" * _DIGITS_MAX  # as good as endless, and still an int64
+            raise Problem(problems.BODY_TOO_LARGE)
+        if int(length) > DISCARDED_BYTES_MAX:
+            raise Problem(problems.BODY_TOO_LARGE)
 
 
 _date = (0, "")

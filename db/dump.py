@@ -17,6 +17,8 @@ _VARYING = re.compile(
 )
 """Lines that say which server or which run made the dump, not what the schema is."""
 
+_HEADER = re.compile(r"^--\n-- Name: (.*); Type: (.*); Schema: .*\n--\n", re.MULTILINE)
+
 _VIEW = re.compile(r"^CREATE VIEW .*? FROM \w+\.(\w+);$", re.MULTILINE | re.DOTALL)
 """A view of one table. PostgreSQL 15 writes the table's name before each column, 16 does not."""
 
@@ -39,6 +41,15 @@ def dump_schema(conninfo: str) -> str:
     dumped = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
     dumped = _VIEW.sub(lambda view: view[0].replace(f"{view[1]}.", ""), _VARYING.sub("", dumped))
     return re.sub(r"\n{3,}", "\n\n", dumped).strip() + "\n"
+
+
+def objects(dumped: str) -> dict[str, list[str]]:
+    """The lines of a dump, by the object that they make: ``FUNCTION get_purchase(uuid, uuid)``."""
+    _, *parts = _HEADER.split(dumped)
+    found: dict[str, list[str]] = {}
+    for name, kind, body in zip(parts[0::3], parts[1::3], parts[2::3], strict=True):
+        found.setdefault(f"{kind} {name}", []).extend(body.strip().splitlines())
+    return found
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import psycopg
+import sqlparse
 import yoyo
 from psycopg.conninfo import conninfo_to_dict
 
@@ -38,19 +40,24 @@ LOCK_TIMEOUT_SECONDS = 5
 """How long a migration waits for a table: buyers queue up behind it, so it gives up rather."""
 
 
+_COMMENT = re.compile(r"(?:\s*(?:--.*)?\n)*\s*")
+
+
 class MigrationError(Exception):
     """The database could not be brought to another version. It is as it was."""
 
 
 class _Cursor(psycopg.Cursor[Any]):
-    """Remembers the statement, because yoyo does not say which one failed."""
+    """Remembers the statement that failed, because yoyo does not say which one did."""
 
-    statement = ""
+    failed = ""
 
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(query, str):
-            type(self).statement = query
-        return super().execute(query, *args, **kwargs)
+        try:
+            return super().execute(query, *args, **kwargs)
+        except psycopg.Error:
+            type(self).failed = query
+            raise
 
 
 def migrate(conninfo: str) -> list[str]:
@@ -68,7 +75,8 @@ def migrate(conninfo: str) -> list[str]:
     """
     with _locked_backend(conninfo) as backend, ExitStack() as transaction:
         migrations = yoyo.read_migrations(str(shipped.MIGRATIONS))
-        _refuse_surprises(backend, migrations)
+        _refuse_unknown_migrations(backend, migrations)
+        _refuse_changed_migrations(backend.connection)
         applied = []
         transaction.enter_context(backend.transaction())
         for migration in backend.to_apply(migrations):
@@ -91,23 +99,26 @@ def rollback(conninfo: str) -> str | None:
         MigrationError: it failed; the message names the file and the line.
         psycopg.OperationalError: the database cannot be reached.
     """
-    with _locked_backend(conninfo) as backend:
-        applied = backend.to_rollback(yoyo.read_migrations(str(shipped.MIGRATIONS)))
+    with _locked_backend(conninfo) as backend, ExitStack() as transaction:
+        migrations = yoyo.read_migrations(str(shipped.MIGRATIONS))
+        _refuse_unknown_migrations(backend, migrations)
+        applied = backend.to_rollback(migrations)
         if not applied:
             return None
         migration = applied[0]
+        migration.load()
         name = shipped.name_of(Path(migration.path))
-        rollback_path = Path(migration.path).with_suffix(".rollback.sql")
-        with backend.transaction():
-            # Before the rollback, because it may take the table with it.
-            if _installed_files(backend.connection):
-                backend.connection.execute(
-                    "DELETE FROM ticketing_private.installed_files WHERE path = %s", (name,)
-                )
-            with _errors_of(rollback_path):
-                migration.process_steps(backend, "rollback")
-            backend.log_migration(migration, "rollback")
-            backend.unmark_one(migration, log=False)
+        if migration.use_transactions:
+            transaction.enter_context(backend.transaction())
+        # Before the rollback, because it may take the table with it.
+        if _installed_files(backend.connection):
+            backend.connection.execute(
+                "DELETE FROM ticketing_private.installed_files WHERE path = %s", (name,)
+            )
+        with _errors_of(Path(migration.path).with_suffix(".rollback.sql")):
+            migration.process_steps(backend, "rollback")
+        backend.log_migration(migration, "rollback")
+        backend.unmark_one(migration, log=False)
         return name
 
 
@@ -128,13 +139,19 @@ def check(conninfo: str) -> list[str]:
     lines = shipped.differences(installed)
     if not installed:
         return lines  # there is no schema to compare
-    expected = shipped.SCHEMA_DUMP.read_text(encoding="utf-8")
-    actual = dump.dump_schema(conninfo)
-    return lines + list(
-        difflib.unified_diff(
-            expected.splitlines(), actual.splitlines(), "db/schema.sql", "the database", lineterm=""
-        )
-    )
+    expected = dump.objects(shipped.SCHEMA_DUMP.read_text(encoding="utf-8"))
+    actual = dump.objects(dump.dump_schema(conninfo))
+    for name in sorted(expected.keys() | actual.keys()):
+        if name not in actual:
+            lines.append(f"{name} is missing")
+        elif name not in expected:
+            lines.append(f"{name} is not of this build")
+        elif expected[name] != actual[name]:
+            lines.append(f"{name} is not as this build makes it:")
+            lines += difflib.unified_diff(
+                expected[name], actual[name], "db/schema.sql", "the database", lineterm=""
+            )
+    return lines
 
 
 @contextmanager
@@ -148,7 +165,17 @@ def _locked_backend(conninfo: str) -> Iterator[Any]:
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
         # yoyo notes who migrated, and fails where the system has no name for the user.
         os.environ.setdefault("LOGNAME", connection.info.user)
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {HISTORY_SCHEMA}")
+        try:
+            if connection.execute("SELECT to_regnamespace(%s)", (HISTORY_SCHEMA,)).fetchone() == (
+                None,
+            ):
+                connection.execute(f"CREATE SCHEMA {HISTORY_SCHEMA}")
+        except psycopg.errors.InsufficientPrivilege as error:
+            user, database = connection.info.user, connection.info.dbname
+            raise MigrationError(
+                f"{user} may not create schemas\n"
+                f'Hint: Ask a DBA to run: GRANT CREATE ON DATABASE "{database}" TO "{user}";'
+            ) from error
         arguments = urlencode({**parameters, "schema": HISTORY_SCHEMA})
         with yoyo.get_backend(f"postgresql+psycopg:///?{arguments}") as backend:
             backend.connection.cursor_factory = _Cursor
@@ -181,13 +208,14 @@ def _apply_changed_procedures(connection: psycopg.Connection[Any]) -> list[str]:
         logger.info("applying %s", shipped.name_of(path))
         connection.execute("SET LOCAL ROLE ticketing_owner")
         with _errors_of(path):
-            connection.execute(path.read_bytes())
+            for statement in sqlparse.split(path.read_text(encoding="utf-8")):
+                connection.execute(statement)
         connection.execute("RESET ROLE")
     return [shipped.name_of(path) for path in changed]
 
 
-def _refuse_surprises(backend: Any, migrations: Any) -> None:
-    """Raise if the tree's migrations cannot be what made the database."""
+def _refuse_unknown_migrations(backend: Any, migrations: Any) -> None:
+    """Raise if another build than this one made the database: it may know better."""
     if not migrations:
         raise MigrationError(f"there are no migrations in {shipped.MIGRATIONS}")
     known = {migration.hash for migration in migrations}
@@ -196,8 +224,12 @@ def _refuse_surprises(backend: Any, migrations: Any) -> None:
             "the database has migrations that this build does not ship; "
             "migrate it with the build that does"
         )
+
+
+def _refuse_changed_migrations(connection: psycopg.Connection[Any]) -> None:
+    """Raise if a migration that made the database is not what it was then."""
     checksums = shipped.checksums()
-    for name, checksum in _installed_files(backend.connection).items():
+    for name, checksum in _installed_files(connection).items():
         if name.startswith("migrations/") and checksums.get(name) != checksum:
             raise MigrationError(
                 f"{name} was changed after it had been applied; "
@@ -234,14 +266,20 @@ def _note_installed_files(connection: psycopg.Connection[Any]) -> None:
 @contextmanager
 def _errors_of(path: Path) -> Iterator[None]:
     """Turn an error of the database into one that names the file and the line."""
-    _Cursor.statement = ""
+    _Cursor.failed = ""
     try:
         yield
     except psycopg.Error as error:
         source = path.read_text(encoding="utf-8")
-        start = max(source.find(_Cursor.statement), 0)
-        offset = int(error.diag.statement_position or 1) - 1
-        line = source.count("\n", 0, start + offset) + 1
+        start = max(source.find(_Cursor.failed), 0)
+        position = error.diag.statement_position
+        if position is None:
+            # Not the comment above the statement, but its first line.
+            comment = _COMMENT.match(source[start:])
+            start += comment.end() if comment else 0
+        else:
+            start += int(position) - 1
+        line = source.count("\n", 0, start) + 1
         parts = [f"db/{shipped.name_of(path)}:{line}: {error.diag.message_primary or error}"]
         parts += [f"{error.diag.message_detail}"] if error.diag.message_detail else []
         parts += [f"Hint: {error.diag.message_hint}"] if error.diag.message_hint else []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 
 import msgspec
+import psycopg
 
 from api import headers
 from api.problems import KIND_OF_OUTCOME, NOT_FOUND, Problem
 from api.schemas import Decoder, NewPurchase
 from api.store import Store
 from api.web import Request, Response, cacheable
+
+logger = logging.getLogger(__name__)
 
 _decoder = Decoder(NewPurchase)
 
@@ -36,8 +40,13 @@ class Purchases:
             answer.append(("Idempotent-Replayed", "true"))
         if not headers.prefers_representation(request.headers):
             return Response(201, headers=answer)
+        try:
+            purchase = await self._store.get_purchase(option_id, str(purchase_id))
+        except (Problem, psycopg.Error) as error:
+            # The tickets are sold, whatever became of reading it back: a preference may go unmet.
+            logger.warning("request %s: could not read back: %s", request.id, error)
+            return Response(201, headers=answer)
         answer.append(("Preference-Applied", "return=representation"))
-        purchase = await self._store.get_purchase(option_id, str(purchase_id))
         return Response(201, msgspec.json.encode(purchase), answer)
 
     async def read(self, request: Request, option_id: str, purchase_id: str) -> Response:

@@ -25,3 +25,9 @@ BEGIN
     EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
 END
 $$;
+
+-- Where yoyo keeps its history. The role that was the first to migrate owns it;
+-- every member of ticketing_owner may be the next.
+GRANT ALL ON SCHEMA ticketing_migrations TO ticketing_owner;
+
+GRANT ALL ON ALL TABLES IN SCHEMA ticketing_migrations TO ticketing_owner;

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import db
+from api import problems
+from api.problems import Kind, MemberError, Problem
+
+KINDS = [kind for kind in vars(problems).values() if isinstance(kind, Kind)]
+
+CONTRACT = {
+    "malformed_json": 400,
+    "malformed_header": 400,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "sold_out": 409,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "invalid": 422,
+    "idempotency_key_reused": 422,
+    "overloaded": 503,
+    "unavailable": 503,
+    "internal": 500,
+}
+
+
+def error_with(sqlstate: str, base: type[psycopg.Error] = psycopg.Error) -> psycopg.Error:
+    """An error as psycopg raises it for this SQLSTATE."""
+    made: psycopg.Error = type("Error", (base,), {"sqlstate": sqlstate})("ticketing_private")
+    return made
+
+
+def code_of(error: psycopg.Error) -> str | None:
+    problem = problems.problem_of(error)
+    return problem.kind.code if problem else None
+
+
+def test_the_codes_and_their_statuses_are_those_of_the_contract() -> None:
+    assert {kind.code: kind.status for kind in KINDS} == CONTRACT
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
+def test_a_problem_has_the_members_of_the_contract(kind: Kind) -> None:
+    assert json.loads(Problem(kind).body()) == {
+        "type": f"/openapi.json#/components/examples/{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.detail,
+        "code": kind.code,
+    }
+    assert json.loads(Problem(kind, "More.").body())["detail"] == "More."
+
+
+def test_errors_are_listed_in_their_order() -> None:
+    errors = [MemberError("/b", "is required"), MemberError("/a", "must be \N{TICKET}")]
+
+    body = json.loads(Problem(problems.INVALID, errors=errors).body())
+
+    assert body["errors"] == [
+        {"pointer": "/b", "detail": "is required"},
+        {"pointer": "/a", "detail": "must be \N{TICKET}"},
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
+def test_only_what_is_worth_a_retry_says_when(kind: Kind) -> None:
+    headers = dict(Problem(kind, headers=[("Allow", "GET")]).headers)
+
+    assert headers.pop("Allow") == "GET"
+    assert headers == ({"Retry-After": "1"} if kind.status == 503 else {})
+
+
+def test_problems_do_not_share_their_headers() -> None:
+    given = [("Allow", "GET")]
+
+    first, second = Problem(problems.UNAVAILABLE, headers=given), Problem(problems.UNAVAILABLE)
+
+    assert given == [("Allow", "GET")]
+    assert first.headers == [("Allow", "GET"), ("Retry-After", "1")]
+    assert second.headers == [("Retry-After", "1")]
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "code"),
+    [
+        ("TK001", "not_found"),
+        ("TK002", "sold_out"),
+        ("TK003", "invalid"),
+        ("TK004", "idempotency_key_reused"),
+        ("40001", "overloaded"),
+        ("40P01", "overloaded"),
+        ("55P03", "overloaded"),
+        ("57014", "overloaded"),
+        ("08000", "unavailable"),
+        ("08006", "unavailable"),
+        ("25006", "unavailable"),
+        ("28000", "unavailable"),
+        ("28P01", "unavailable"),
+        ("3D000", "unavailable"),
+        ("3F000", "unavailable"),
+        ("42501", "unavailable"),
+        ("42883", "unavailable"),
+        ("42P01", "unavailable"),
+        ("53000", "unavailable"),
+        ("53100", "unavailable"),
+        ("53300", "unavailable"),
+        ("57P01", "unavailable"),
+        ("57P02", "unavailable"),
+        ("57P03", "unavailable"),
+        ("58030", "unavailable"),
+        ("XX000", None),
+        ("22012", None),
+        ("23514", None),
+        ("42601", None),
+        ("42703", None),
+        ("TK999", None),
+    ],
+)
+def test_every_sqlstate_has_one_answer_and_a_bug_has_none(sqlstate: str, code: str | None) -> None:
+    assert code_of(error_with(sqlstate)) == code
+
+
+def test_a_broken_connection_means_that_the_database_is_away() -> None:
+    assert code_of(psycopg.OperationalError("server closed the connection")) == "unavailable"
+    assert code_of(psycopg.InterfaceError("cursor already closed")) is None
+
+
+@pytest.mark.parametrize("sqlstate", sorted(problems.KIND_OF_SQLSTATE))
+def test_an_error_of_the_database_keeps_its_words_to_itself(sqlstate: str) -> None:
+    problem = problems.problem_of(error_with(sqlstate.ljust(5, "0")))
+
+    assert problem is not None
+    assert b"ticketing" not in problem.body()
+
+
+def test_every_code_that_the_procedures_raise_has_an_answer() -> None:
+    procedures = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (Path(db.__file__).parent / "procedures").glob("*.sql")
+    )
+
+    raised = set(re.findall(r"ERRCODE = '(\w+)'", procedures))
+
+    assert raised
+    assert raised <= set(problems.KIND_OF_SQLSTATE)
+
+
+def test_every_outcome_that_the_batch_function_returns_is_known() -> None:
+    path = Path(db.__file__).parent / "procedures" / "purchase_tickets_batch.sql"
+    body = path.read_text(encoding="utf-8").partition("BEGIN")[2]
+
+    returned = set(re.findall(r"(?:THEN|ELSE|:=|array_fill\()\s*'(\w+)'", body))
+
+    assert returned == {*problems.KIND_OF_OUTCOME, "created", "exists"}
