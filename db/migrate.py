@@ -22,6 +22,7 @@ from urllib.parse import urlencode
 import psycopg
 import sqlparse
 import yoyo
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from db import dump, shipped
@@ -171,10 +172,12 @@ def _locked_backend(conninfo: str) -> Iterator[Any]:
             ):
                 connection.execute(f"CREATE SCHEMA {HISTORY_SCHEMA}")
         except psycopg.errors.InsufficientPrivilege as error:
-            user, database = connection.info.user, connection.info.dbname
+            grant = sql.SQL("GRANT CREATE ON DATABASE {} TO {};").format(
+                sql.Identifier(connection.info.dbname), sql.Identifier(connection.info.user)
+            )
             raise MigrationError(
-                f"{user} may not create schemas\n"
-                f'Hint: Ask a DBA to run: GRANT CREATE ON DATABASE "{database}" TO "{user}";'
+                f"{connection.info.user} may not create schemas\n"
+                f"Hint: Ask a DBA to run: {grant.as_string(connection)}"
             ) from error
         arguments = urlencode({**parameters, "schema": HISTORY_SCHEMA})
         with yoyo.get_backend(f"postgresql+psycopg:///?{arguments}") as backend:

@@ -1,0 +1,788 @@
+"""migrate, migrate --rollback and migrate --check, on real databases."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from db import migrate, shipped
+from db.dump import dump_schema
+from tests.interleaving import wait_until_blocked
+from tests.postgres import Server, connect, new_option, value
+
+MIGRATIONS = [shipped.name_of(path) for path in shipped.migration_paths()]
+PROCEDURES = [shipped.name_of(path) for path in shipped.procedure_paths()]
+ROLES = ("ticketing_owner", "ticketing_service", "ticketing_operator")
+MIGRATOR = 'deployer "1"'
+MIGRATOR_SQL = '"deployer ""1"""'
+
+FAILING = "DO $$ BEGIN RAISE 'no'; END $$;\n"
+
+
+@pytest.fixture
+def empty(postgres_18: Server) -> Iterator[str]:
+    """A database with nothing in it, on a server that has the roles."""
+    with postgres_18.database("template0") as conninfo:
+        yield conninfo
+
+
+@pytest.fixture(params=["postgres_18", "postgres_15"])
+def any_server(request: pytest.FixtureRequest) -> Server:
+    server: Server = request.getfixturevalue(request.param)
+    return server
+
+
+@pytest.fixture
+def server_without_roles(any_server: Server) -> Iterator[Server]:
+    """A server as it is before the first migration. Meanwhile the roles have other names."""
+    with connect(any_server.superuser_conninfo) as superuser:
+        for role in ROLES:
+            superuser.execute(f"ALTER ROLE {role} RENAME TO {role}_away")
+        try:
+            yield any_server
+        finally:
+            for role in ROLES:
+                superuser.execute(f"DROP ROLE IF EXISTS {role}")
+            for role in ROLES:
+                superuser.execute(f"ALTER ROLE {role}_away RENAME TO {role}")
+
+
+@contextmanager
+def migrating_role(server: Server, attributes: str = "") -> Iterator[str]:
+    """An empty database for a role that is no superuser, but may create schemas in it."""
+    with connect(server.superuser_conninfo) as superuser:
+        superuser.execute(f"CREATE ROLE {MIGRATOR_SQL} LOGIN {attributes}".encode())
+        try:
+            with server.database("template0") as database:
+                name = conninfo_to_dict(database)["dbname"]
+                superuser.execute(f"GRANT CREATE ON DATABASE {name} TO {MIGRATOR_SQL}".encode())
+                yield make_conninfo(database, user=MIGRATOR)
+        finally:
+            for role in ROLES:
+                superuser.execute(f"REVOKE {role} FROM {MIGRATOR_SQL} CASCADE".encode())
+            superuser.execute(f"DROP ROLE {MIGRATOR_SQL}")
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the SQL files that a test may change."""
+    copy = tmp_path / "db"
+    for folder in (shipped.MIGRATIONS, shipped.PROCEDURES):
+        shutil.copytree(folder, copy / folder.name)
+    monkeypatch.setattr(shipped, "ROOT", copy)
+    monkeypatch.setattr(shipped, "MIGRATIONS", copy / "migrations")
+    monkeypatch.setattr(shipped, "PROCEDURES", copy / "procedures")
+    return copy
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    source = path.read_text()
+    assert old in source
+    path.write_text(source.replace(old, new))
+
+
+def schemas(database: str) -> list[str]:
+    """The schemas that are not PostgreSQL's own, nor the history's."""
+    with connect(database) as connection:
+        rows = connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)'"
+        ).fetchall()
+    return sorted({name for (name,) in rows} - {migrate.HISTORY_SCHEMA, "public"})
+
+
+def history(database: str) -> Any:
+    """Which schemas, migrations and files the database says it has."""
+    migrations: list[Any] = []
+    files: list[Any] = []
+    with connect(database) as connection:
+        if value(connection, "SELECT to_regnamespace(%s)", migrate.HISTORY_SCHEMA):
+            migrations = connection.execute(
+                f"SELECT migration_id FROM {migrate.HISTORY_SCHEMA}._yoyo_migration ORDER BY 1"
+            ).fetchall()
+        if value(connection, "SELECT to_regnamespace('ticketing_private')"):
+            files = connection.execute(
+                "SELECT path, sha256 FROM ticketing_private.installed_files ORDER BY 1"
+            ).fetchall()
+    return schemas(database), migrations, files
+
+
+def everything(database: str) -> Any:
+    """The history, and each row of the catalogue that a migration could change, with its writer."""
+    rows = """
+        WITH schemas AS (SELECT oid FROM pg_namespace WHERE nspname ~ '^ticketing(_private)?$')
+        SELECT 'schema', oid, xmin::text FROM pg_namespace WHERE oid IN (TABLE schemas)
+        UNION ALL
+        SELECT 'function', oid, xmin::text FROM pg_proc WHERE pronamespace IN (TABLE schemas)
+        UNION ALL
+        SELECT 'relation', oid, xmin::text FROM pg_class WHERE relnamespace IN (TABLE schemas)
+        UNION ALL
+        SELECT 'check', oid, xmin::text FROM pg_constraint WHERE connamespace IN (TABLE schemas)
+        UNION ALL
+        SELECT 'comment', objoid, xmin::text FROM pg_description WHERE objoid >= 16384
+        UNION ALL
+        SELECT 'column', attrelid, xmin::text FROM pg_attribute WHERE attrelid >= 16384
+        ORDER BY 1, 2, 3
+    """
+    with connect(database) as connection:
+        return history(database), connection.execute(rows).fetchall()
+
+
+def server_state(database: str) -> Any:
+    """The roles, and who may do what with the database."""
+    with connect(database) as connection:
+        roles = "SELECT * FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname"
+        members = "SELECT roleid, member FROM pg_auth_members ORDER BY 1, 2"
+        privileges = """
+            SELECT privilege.grantee, privilege.privilege_type
+            FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) AS privilege
+            WHERE datname = current_database()
+            ORDER BY 1, 2
+        """
+        return [connection.execute(query).fetchall() for query in (roles, members, privileges)]
+
+
+def command(database: str, *arguments: str) -> subprocess.Popen[str]:
+    """``python -m api migrate``, started."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "api", "migrate", *arguments],
+        cwd=Path(__file__).parent.parent.parent,
+        env={**os.environ, "MIGRATION_DATABASE_URL": database},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_command(database: str, *arguments: str) -> tuple[int, str, str]:
+    with command(database, *arguments) as process:
+        output, errors = process.communicate()
+    return process.returncode, output, errors
+
+
+# Up and down
+
+
+def test_an_empty_database_gets_every_migration_and_then_every_procedure(empty: str) -> None:
+    assert migrate.migrate(empty) == MIGRATIONS + PROCEDURES
+
+    with connect(empty, "ticketing_service") as service:
+        assert new_option(service, 10)
+
+
+def test_a_second_run_has_nothing_to_do(database: str) -> None:
+    before = everything(database)
+
+    assert migrate.migrate(database) == []
+
+    assert everything(database) == before
+
+
+def test_the_dump_that_is_checked_in_is_what_the_files_make(any_database: str) -> None:
+    expected = shipped.SCHEMA_DUMP.read_text()
+
+    assert dump_schema(any_database) == expected, "run: make schema"
+
+
+def test_down_to_nothing_leaves_nothing_but_the_roles_and_up_again_is_the_same(
+    any_server: Server,
+) -> None:
+    with any_server.database("template0") as database:
+        untouched = server_state(database)
+        migrate.migrate(database)
+        before = history(database), dump_schema(database)
+
+        undone = list(iter(lambda: migrate.rollback(database), None))
+
+        assert undone == MIGRATIONS[::-1]
+        assert history(database) == ([], [], [])
+        assert server_state(database) == untouched
+        with connect(database) as connection:
+            owned = """
+                SELECT count(*) FROM pg_shdepend
+                WHERE refobjid = 'ticketing_owner'::regrole
+                    AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+            """
+            assert value(connection, owned) == 0
+        migrate.migrate(database)
+        assert (history(database), dump_schema(database)) == before
+
+
+@pytest.mark.parametrize("steps", range(1, len(MIGRATIONS) + 1))
+def test_any_number_of_migrations_can_be_undone_and_applied_again(
+    database: str, steps: int
+) -> None:
+    before = history(database), dump_schema(database)
+    for _ in range(steps):
+        assert migrate.rollback(database)
+
+    applied = migrate.migrate(database)
+
+    assert [name for name in applied if name in MIGRATIONS] == MIGRATIONS[-steps:]
+    assert (history(database), dump_schema(database)) == before
+
+
+def test_each_migration_has_a_rollback() -> None:
+    migrations = {path.stem for path in shipped.migration_paths()}
+    rollbacks = shipped.MIGRATIONS.glob("*.rollback.sql")
+
+    assert {path.name.removesuffix(".rollback.sql") for path in rollbacks} == migrations
+
+
+def test_a_database_without_migrations_has_nothing_to_roll_back(empty: str) -> None:
+    assert migrate.rollback(empty) is None
+
+
+def test_tickets_and_purchases_survive_a_migration(database: str, tree: Path) -> None:
+    with connect(database) as connection:
+        option = new_option(connection, 10)
+        connection.execute("SELECT ticketing.purchase_tickets(%s, gen_random_uuid(), 4)", (option,))
+        edit(tree / "procedures/purchase_tickets.sql", "COMMENT ON", "-- changed\nCOMMENT ON")
+        (tree / "migrations/9001-more.sql").write_text(
+            "ALTER TABLE ticketing_private.purchases ADD COLUMN seat text;\n"
+        )
+
+        migrate.migrate(database)
+
+        assert value(connection, "SELECT sold FROM ticketing.ticket_options") == 4
+        assert value(connection, "SELECT seat FROM ticketing_private.purchases") is None
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "postgresql:///{dbname}?host={host}&user={user}",
+        "postgresql://{user}:%40%2F%25%20pass+word@/{dbname}?host={host}",
+        "host={host} user={user} dbname={dbname} password='@/% &=+'",
+        "host={host} user={user} dbname={dbname} options='-c search_path=nowhere'",
+    ],
+)
+def test_the_database_is_given_as_a_url_or_as_parameters(empty: str, template: str) -> None:
+    assert migrate.migrate(template.format(**conninfo_to_dict(empty))) == MIGRATIONS + PROCEDURES
+
+    assert migrate.check(empty) == []
+
+
+def test_a_database_of_another_encoding_is_refused(postgres_18: Server) -> None:
+    with postgres_18.database("template0 ENCODING 'LATIN1' LOCALE 'C'") as database:
+        code, output, errors = run_command(database)
+
+        assert (code, output) == (1, "")
+        assert errors == "ticket-allocation: the database's encoding is LATIN1; it must be UTF8\n"
+        assert schemas(database) == []
+
+
+# Many at once, and killed
+
+
+def test_of_twenty_migrators_at_once_one_migrates_and_all_succeed(empty: str) -> None:
+    processes = [command(empty) for _ in range(8)]
+    with ThreadPoolExecutor(12) as threads:
+        applied = list(threads.map(migrate.migrate, [empty] * 12))
+    for process in processes:
+        output, errors = process.communicate()
+        assert process.returncode == 0, errors
+        applied.append(re.findall(r"^Applied (\S+)\.$", output, re.MULTILINE))
+
+    assert sorted(applied) == [[]] * 19 + [MIGRATIONS + PROCEDURES]
+    assert migrate.check(empty) == []
+
+
+def test_databases_of_one_server_are_migrated_at_once(server_without_roles: Server) -> None:
+    server = server_without_roles
+    with (
+        server.database("template0") as one,
+        server.database("template0") as other,
+        ThreadPoolExecutor(6) as threads,
+    ):
+        applied = list(threads.map(migrate.migrate, [one, other] * 3))
+
+        assert sorted(applied) == [[]] * 4 + [MIGRATIONS + PROCEDURES] * 2
+        assert dump_schema(one) == dump_schema(other)
+
+
+def test_a_migrator_that_is_killed_leaves_nothing_stuck(empty: str) -> None:
+    with (
+        connect(empty) as observer,
+        connect(empty) as holder,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        # Whoever makes the schema has to wait for the one who may yet commit it.
+        holder.execute("BEGIN")
+        holder.execute("CREATE SCHEMA ticketing")
+        with command(make_conninfo(empty, application_name="killed")) as process:
+            wait_until_blocked(observer, "killed", 1)
+            process.kill()
+        second = threads.submit(
+            migrate.migrate, make_conninfo(empty, application_name="the second")
+        )
+        wait_until_blocked(observer, "the second", 1)
+
+        holder.execute("ROLLBACK")
+
+        assert second.result() == MIGRATIONS + PROCEDURES
+        assert migrate.check(empty) == []
+        assert value(observer, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+
+
+def test_a_lock_of_yoyo_that_a_dead_migrator_left_stops_nobody(database: str) -> None:
+    stale = f"INSERT INTO {migrate.HISTORY_SCHEMA}.yoyo_lock (ctime, pid) VALUES (now(), 1)"
+    with connect(database) as connection:
+        connection.execute(stale.encode())
+        assert migrate.rollback(database) == MIGRATIONS[-1]
+        connection.execute(stale.encode())
+        assert migrate.migrate(database) == MIGRATIONS[-1:]
+
+
+def test_a_migration_gives_up_rather_than_let_buyers_queue_up_behind_it(
+    database: str, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = everything(database)
+    (tree / "migrations/9001-more.sql").write_text(
+        "\nALTER TABLE ticketing_private.purchases ADD COLUMN seat text;\n"
+    )
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT_SECONDS", 0.1)
+    with connect(database) as buyer, buyer.transaction():
+        option = new_option(buyer, 10)
+        buyer.execute("SELECT ticketing.purchase_tickets(%s, gen_random_uuid(), 1)", (option,))
+
+        with pytest.raises(migrate.MigrationError, match=r"9001-more.sql:\d: .*lock timeout"):
+            migrate.migrate(database)
+
+    assert everything(database) == before
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (FAILING, 1),
+        (f"-- depends: 0004-views\n-- A comment.\n\n{FAILING}", 4),
+        (f"SELECT 1;\n\n-- A comment.\n\n{FAILING}", 5),
+        ("SELECT 1;\nCREAT TABLE ticketing.u (i integer);\n", 2),
+        ("CREATE VIEW ticketing.v AS\nSELECT i\nFROM ticketing.nowhere;\n", 3),
+        ("-- é\nSELECT\n    '\N{TICKET}',\n    nowhere;\n", 4),
+        ("SELECT\n    1 / 0;\n", 1),
+    ],
+)
+def test_a_failing_migration_leaves_the_database_as_it_was_and_names_its_line(
+    database: str, tree: Path, source: str, line: int
+) -> None:
+    before = everything(database)
+    (tree / "migrations/9001-good.sql").write_text("CREATE TABLE ticketing.good (i integer);\n")
+    bad = tree / "migrations/9002-bad.sql"
+    bad.write_text(source)
+
+    with pytest.raises(migrate.MigrationError, match=rf"^db/migrations/9002-bad.sql:{line}: "):
+        migrate.migrate(database)
+
+    assert everything(database) == before
+    bad.write_text("CREATE TABLE ticketing.bad (i integer);\n")
+    assert migrate.migrate(database) == ["migrations/9001-good.sql", "migrations/9002-bad.sql"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "failing"),
+    [
+        ("purchase.user_id,", "purchase.nowhere,", "purchase.user_id"),
+        ("AS $function$", "AZ $function$", "AS $function$"),
+        ("COMMENT ON", "COMMENT OFF", "COMMENT ON"),
+        ("LANGUAGE sql", "LANGUAGE sequel", "CREATE"),
+        ("GRANT EXECUTE", "GRANT EXECUT", "GRANT"),
+    ],
+)
+def test_a_failing_procedure_leaves_the_database_as_it_was_and_names_its_line(
+    database: str, tree: Path, old: str, new: str, failing: str
+) -> None:
+    before = everything(database)
+    (tree / "migrations/9001-good.sql").write_text("CREATE TABLE ticketing.good (i integer);\n")
+    edit(tree / "procedures/audit_allocations.sql", "COMMENT ON", "-- changed\nCOMMENT ON")
+    bad = tree / "procedures/get_purchase.sql"
+    line = bad.read_text().partition(failing)[0].count("\n") + 1
+    edit(bad, old, new)
+
+    with pytest.raises(migrate.MigrationError, match=rf"^db/procedures/get_purchase.sql:{line}: "):
+        migrate.migrate(database)
+
+    assert everything(database) == before
+
+
+def test_a_first_run_that_fails_leaves_the_database_empty(empty: str, tree: Path) -> None:
+    (tree / "migrations/9001-bad.sql").write_text(FAILING)
+
+    with pytest.raises(migrate.MigrationError, match=r"9001-bad.sql:1: no"):
+        migrate.migrate(empty)
+
+    assert history(empty) == ([], [], [])
+
+
+@pytest.mark.parametrize(("view", "line"), [("purchases", 1), ("ticket_options", 3)])
+def test_a_failing_rollback_leaves_the_database_as_it_was_and_names_its_line(
+    database: str, tree: Path, view: str, line: int
+) -> None:
+    before = everything(database)
+    name = "migrations/0004-views.rollback.sql"
+    edit(tree / name, f"DROP VIEW ticketing.{view};", "DROP VIEW ticketing.nowhere;")
+
+    with pytest.raises(migrate.MigrationError, match=rf"^db/{name}:{line}: "):
+        migrate.rollback(database)
+
+    assert everything(database) == before
+
+
+# What changed since
+
+
+def test_a_procedure_that_was_changed_is_applied_again_and_no_other(
+    database: str, tree: Path
+) -> None:
+    with (tree / "procedures/get_purchase.sql").open("a") as file:
+        file.write("\nCOMMENT ON FUNCTION ticketing.get_purchase(uuid, uuid) IS 'Changed.';\n")
+    functions = (
+        "SELECT oid::regprocedure::text, xmin, obj_description(oid) FROM pg_proc "
+        "WHERE pronamespace = 'ticketing'::regnamespace"
+    )
+    with connect(database) as connection:
+        before = set(connection.execute(functions).fetchall())
+
+        assert migrate.migrate(database) == ["procedures/get_purchase.sql"]
+
+        [changed] = set(connection.execute(functions).fetchall()) - before
+        assert (changed[0], changed[2]) == ("ticketing.get_purchase(uuid,uuid)", "Changed.")
+    assert migrate.migrate(database) == []
+
+
+def test_a_migration_that_was_edited_after_it_was_applied_is_refused(
+    database: str, tree: Path
+) -> None:
+    before = everything(database)
+    edit(tree / "migrations/0003-tables.sql", "RESET ROLE;", "RESET ROLE;\n")
+    edit(tree / "procedures/get_purchase.sql", "COMMENT ON", "-- changed\nCOMMENT ON")
+
+    with pytest.raises(migrate.MigrationError, match=r"^migrations/0003-tables.sql was changed"):
+        migrate.migrate(database)
+
+    assert everything(database) == before
+
+
+def test_a_database_that_is_newer_than_the_build_is_refused(database: str, tree: Path) -> None:
+    newer = tree / "migrations/9001-newer.sql"
+    newer.write_text("CREATE TABLE ticketing_private.newer (i integer);\n")
+    migrate.migrate(database)
+    before = everything(database)
+    newer.unlink()
+
+    with pytest.raises(migrate.MigrationError, match="migrate it with the build that does"):
+        migrate.migrate(database)
+
+    assert everything(database) == before
+    assert migrate.check(database)[0] == (
+        "migrations/9001-newer.sql is installed, but this build does not ship it"
+    )
+
+
+def test_a_build_does_not_roll_back_what_lies_under_a_newer_migration(
+    database: str, tree: Path
+) -> None:
+    newer = tree / "migrations/9001-newer.sql"
+    newer.write_text("CREATE TABLE ticketing_private.newer (i integer);\n")
+    migrate.migrate(database)
+    before = everything(database)
+    newer.unlink()
+
+    with pytest.raises(migrate.MigrationError):
+        migrate.rollback(database)
+
+    assert everything(database) == before
+
+
+def test_a_build_without_migrations_is_refused(database: str, tree: Path) -> None:
+    shutil.rmtree(tree / "migrations")
+
+    with pytest.raises(migrate.MigrationError, match="there are no migrations"):
+        migrate.migrate(database)
+
+
+@pytest.fixture
+def index_migration(tree: Path) -> str:
+    """A migration that cannot run in a transaction."""
+    (tree / "migrations/9001-index.sql").write_text(
+        "-- transactional: false\n"
+        "CREATE INDEX CONCURRENTLY by_user"
+        " ON ticketing_private.purchases (ticket_option_id, user_id);\n"
+    )
+    (tree / "migrations/9001-index.rollback.sql").write_text(
+        "DROP INDEX CONCURRENTLY ticketing_private.by_user;\n"
+    )
+    return "migrations/9001-index.sql"
+
+
+def test_a_migration_that_is_not_transactional_runs_by_itself(
+    database: str, tree: Path, index_migration: str
+) -> None:
+    (tree / "migrations/9002-bad.sql").write_text(FAILING)
+
+    with pytest.raises(migrate.MigrationError, match=r"9002-bad.sql:1: no"):
+        migrate.migrate(database)
+
+    assert "INDEX by_user" in dump_schema(database)
+    (tree / "migrations/9002-bad.sql").unlink()
+    assert migrate.migrate(database) == []
+
+
+def test_a_migration_that_is_not_transactional_is_rolled_back(
+    database: str, index_migration: str
+) -> None:
+    before = history(database)
+    migrate.migrate(database)
+
+    assert migrate.rollback(database) == index_migration
+
+    assert history(database) == before
+    assert "by_user" not in dump_schema(database)
+
+
+# Roles
+
+
+@pytest.mark.parametrize("owns", [True, False], ids=["owns the database", "may create schemas"])
+def test_a_role_that_is_no_superuser_migrates(server_without_roles: Server, owns: bool) -> None:
+    with migrating_role(server_without_roles, "CREATEROLE") as database:
+        if owns:
+            with connect(database) as superuser:
+                name = superuser.info.dbname
+                superuser.execute(f"ALTER DATABASE {name} OWNER TO {MIGRATOR_SQL}".encode())
+
+        assert migrate.migrate(database) == MIGRATIONS + PROCEDURES
+
+        assert migrate.check(database) == []
+        assert migrate.migrate(database) == []
+        with connect(database, "ticketing_operator") as operator:
+            assert value(operator, "select create_ticket_option('a', 'b', 1)")
+            temporary = "SELECT has_database_privilege(current_database(), 'TEMPORARY')"
+            assert value(operator, temporary) is not owns
+
+
+def follow_the_advice(database: str) -> None:
+    """Migrate, do as a DBA what the error says, and migrate."""
+    with pytest.raises(migrate.MigrationError) as raised:
+        migrate.migrate(database)
+    assert re.match(r"db/migrations/0001-roles.sql:\d+: ", str(raised.value))
+    _, found, advice = str(raised.value).partition("\nHint: Ask a DBA to run: ")
+    assert found
+    assert schemas(database) == []
+    with connect(database) as superuser:
+        superuser.execute(advice.encode())
+
+    assert migrate.migrate(database) == MIGRATIONS + PROCEDURES
+    assert migrate.check(database) == []
+    with connect(database, "ticketing_operator") as operator:
+        assert value(operator, "select create_ticket_option('a', 'b', 1)")
+
+
+def test_a_role_that_may_not_create_roles_says_what_to_ask_a_dba_for(
+    server_without_roles: Server,
+) -> None:
+    with migrating_role(server_without_roles) as database:
+        follow_the_advice(database)
+
+
+def test_a_role_that_is_no_member_of_the_owner_says_what_to_ask_a_dba_for(
+    any_server: Server,
+) -> None:
+    with migrating_role(any_server) as database:
+        follow_the_advice(database)
+
+
+def test_a_role_that_may_not_create_schemas_says_what_to_ask_a_dba_for(empty: str) -> None:
+    """On the command line, where the error must be one, and no stack trace."""
+    with connect(empty) as superuser:
+        superuser.execute(f"CREATE ROLE {MIGRATOR_SQL} LOGIN IN ROLE ticketing_owner".encode())
+        migrator = make_conninfo(empty, user=MIGRATOR)
+        try:
+            code, output, errors = run_command(migrator)
+            assert (code, output) == (1, "")
+            assert errors.startswith(f"ticket-allocation: {MIGRATOR} may not create schemas\n")
+            advice = errors.partition("Hint: Ask a DBA to run: ")[2]
+            superuser.execute(advice.encode())
+
+            assert migrate.migrate(migrator) == MIGRATIONS + PROCEDURES
+        finally:
+            superuser.execute(f"DROP OWNED BY {MIGRATOR_SQL} CASCADE".encode())
+            superuser.execute(f"DROP ROLE {MIGRATOR_SQL}".encode())
+
+
+def test_another_member_of_the_owner_than_the_first_one_may_migrate(
+    any_server: Server, tree: Path
+) -> None:
+    with migrating_role(any_server) as database:
+        migrate.migrate(make_conninfo(database, user="postgres"))
+        with connect(database) as superuser:
+            superuser.execute(f"GRANT ticketing_owner TO {MIGRATOR_SQL}".encode())
+            name = superuser.info.dbname
+            superuser.execute(f"REVOKE CREATE ON DATABASE {name} FROM {MIGRATOR_SQL}".encode())
+        (tree / "migrations/9001-more.sql").write_text(
+            "SET LOCAL ROLE ticketing_owner;\nCREATE TABLE ticketing.t (i integer);\nRESET ROLE;\n"
+        )
+
+        assert migrate.migrate(database) == ["migrations/9001-more.sql"]
+        assert migrate.rollback(database) == "migrations/9001-more.sql"
+
+
+def test_roles_that_a_dba_made_are_left_as_they_are(server_without_roles: Server) -> None:
+    with (
+        server_without_roles.database("template0") as database,
+        connect(database) as superuser,
+    ):
+        superuser.execute("CREATE ROLE ticketing_owner NOLOGIN")
+        superuser.execute("CREATE ROLE ticketing_service LOGIN CONNECTION LIMIT 5 PASSWORD 'a'")
+        superuser.execute("CREATE ROLE ticketing_operator LOGIN VALID UNTIL '2100-01-01'")
+        roles = "SELECT * FROM pg_authid WHERE rolname ~ '^ticketing' ORDER BY rolname"
+        before = superuser.execute(roles).fetchall()
+
+        migrate.migrate(database)
+
+        assert superuser.execute(roles).fetchall() == before
+
+
+# Checking
+
+
+def test_check_finds_nothing_in_a_fresh_database(any_database: str) -> None:
+    assert migrate.check(any_database) == []
+
+
+def test_check_says_with_its_exit_code_whether_it_found_something(database: str) -> None:
+    assert run_command(database, "--check")[:2] == (0, "The database is what this build ships.\n")
+    with connect(database) as connection:
+        connection.execute("DROP FUNCTION ticketing.audit_allocations()")
+
+    code, output, _ = run_command(database, "--check")
+
+    assert code == 1
+    assert "FUNCTION audit_allocations() is missing\n" in output
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "found"),
+    [
+        (
+            "ALTER TABLE ticketing_private.purchases ADD COLUMN extra text",
+            ["TABLE purchases is not as this build makes it:", "+    extra text,"],
+        ),
+        (
+            "ALTER TABLE ticketing_private.purchases DROP CONSTRAINT purchases_quantity_range",
+            [
+                "TABLE purchases is not as this build makes it:",
+                "-    CONSTRAINT purchases_quantity_range CHECK ((quantity >= 1))",
+            ],
+        ),
+        (
+            "CREATE TABLE ticketing_private.extra (i integer)",
+            ["TABLE extra is not of this build"],
+        ),
+        (
+            "CREATE INDEX extra ON ticketing_private.purchases (user_id)",
+            ["INDEX extra is not of this build"],
+        ),
+        (
+            "CREATE FUNCTION ticketing.f() RETURNS integer RETURN 1",
+            ["FUNCTION f() is not of this build"],
+        ),
+        (
+            "DROP FUNCTION ticketing.audit_allocations()",
+            ["FUNCTION audit_allocations() is missing"],
+        ),
+        (
+            "ALTER FUNCTION ticketing.audit_allocations() SECURITY INVOKER",
+            [
+                "FUNCTION audit_allocations() is not as this build makes it:",
+                "-    LANGUAGE sql STABLE SECURITY DEFINER",
+                "+    LANGUAGE sql STABLE",
+            ],
+        ),
+        (
+            "ALTER FUNCTION ticketing.audit_allocations() OWNER TO postgres",
+            ["FUNCTION audit_allocations() is not as this build makes it:"],
+        ),
+        (
+            "COMMENT ON FUNCTION ticketing.installed_files() IS NULL",
+            ["COMMENT FUNCTION installed_files() is missing"],
+        ),
+        (
+            "GRANT SELECT ON ticketing_private.purchases TO ticketing_service",
+            ["+GRANT SELECT ON TABLE ticketing_private.purchases TO ticketing_service;"],
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION ticketing.audit_allocations() TO PUBLIC",
+            ["-REVOKE ALL ON FUNCTION ticketing.audit_allocations() FROM PUBLIC;"],
+        ),
+        (
+            "DELETE FROM ticketing_private.installed_files WHERE path ~ 'audit'",
+            ["procedures/audit_allocations.sql is not installed"],
+        ),
+        (
+            "UPDATE ticketing_private.installed_files SET sha256 = repeat('0', 64)",
+            ["procedures/audit_allocations.sql is installed in another version"],
+        ),
+        (
+            "INSERT INTO ticketing_private.installed_files VALUES ('a.sql', repeat('0', 64))",
+            ["a.sql is installed, but this build does not ship it"],
+        ),
+    ],
+)
+def test_check_finds_what_was_changed_by_hand(
+    database: str, by_hand: str, found: list[str]
+) -> None:
+    with connect(database) as connection:
+        connection.execute(by_hand.encode())
+
+    lines = migrate.check(database)
+
+    assert [line for line in lines if line in found] == found
+
+
+def test_check_names_the_function_whose_body_was_edited_by_hand(database: str) -> None:
+    source = (shipped.PROCEDURES / "purchase_tickets_batch.sql").read_text()
+    lock = "FOR NO KEY UPDATE;"
+    assert lock in source
+    with connect(database) as connection:
+        connection.execute(source.replace(lock, ";").encode())
+
+    lines = migrate.check(database)
+
+    assert lines[0] == (
+        "FUNCTION purchase_tickets(uuid, uuid[], uuid[], integer[]) is not as this build makes it:"
+    )
+    assert [line.split() for line in lines if line.startswith("-  ")] == [["-", *lock.split()]]
+
+
+def test_check_says_of_an_empty_database_that_nothing_is_installed(empty: str) -> None:
+    code, output, errors = run_command(empty, "--check")
+
+    assert (code, errors) == (1, "")
+    assert output.splitlines()[: len(MIGRATIONS)] == [
+        f"{name} is not installed" for name in MIGRATIONS
+    ]
+
+
+def test_check_changes_nothing(database: str) -> None:
+    with connect(database) as connection:
+        connection.execute("DROP FUNCTION ticketing.audit_allocations()")
+    before = everything(database)
+
+    migrate.check(database)
+
+    assert everything(database) == before

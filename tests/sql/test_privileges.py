@@ -1,0 +1,174 @@
+"""What each role may do with the database: tried, not argued."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.postgres import Server, connect, new_option, value
+from tests.sql.conftest import migrated_database
+
+Connection = psycopg.Connection[Any]
+
+TABLES = [
+    "ticketing_private.ticket_options",
+    "ticketing_private.purchases",
+    "ticketing_private.installed_files",
+]
+VIEWS = ["ticketing.ticket_options", "ticketing.purchases"]
+HISTORY = ["ticketing_migrations._yoyo_migration", "ticketing_migrations.yoyo_lock"]
+
+WRITES = [
+    "INSERT INTO {} DEFAULT VALUES",
+    "UPDATE {} SET {} = NULL",
+    "DELETE FROM {}",
+]
+ACCESSES = ["SELECT FROM {}", "SELECT FROM {} FOR UPDATE", "LOCK {}", "COPY {} TO STDOUT", *WRITES]
+
+COLUMNS = {
+    "ticketing_private.ticket_options": "allocation",
+    "ticketing_private.purchases": "quantity",
+    "ticketing_private.installed_files": "sha256",
+    "ticketing.ticket_options": "allocation",
+    "ticketing.purchases": "quantity",
+    "ticketing_migrations._yoyo_migration": "migration_id",
+    "ticketing_migrations.yoyo_lock": "pid",
+}
+
+CREATIONS = [
+    "CREATE TABLE t (i integer)",
+    "CREATE TABLE public.t (i integer)",
+    "CREATE TABLE ticketing.t (i integer)",
+    "CREATE TABLE ticketing_private.t (i integer)",
+    "CREATE TABLE ticketing_migrations.t (i integer)",
+    "CREATE TEMPORARY TABLE t (i integer)",
+    "CREATE TABLE pg_temp.t (i integer)",
+    "SELECT 1 AS i INTO TEMPORARY t",
+    "CREATE VIEW ticketing.v AS SELECT 1 AS i",
+    "CREATE SEQUENCE ticketing.s",
+    "CREATE TYPE ticketing.e AS ENUM ('a')",
+    "CREATE SCHEMA s",
+    "CREATE SCHEMA AUTHORIZATION CURRENT_USER",
+    "CREATE FUNCTION ticketing.f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    "CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    "CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    "CREATE INDEX ON ticketing_private.purchases (user_id)",
+    "CREATE ROLE r",
+]
+
+TAKEOVERS = [
+    "SET ROLE ticketing_owner",
+    "SET ROLE postgres",
+    "SET SESSION AUTHORIZATION ticketing_owner",
+    "GRANT ticketing_owner TO CURRENT_USER",
+    "ALTER ROLE CURRENT_USER CREATEROLE",
+    "ALTER TABLE ticketing_private.purchases OWNER TO CURRENT_USER",
+    "ALTER TABLE ticketing_private.ticket_options DROP CONSTRAINT ticket_options_allocation_range",
+    "DROP TABLE ticketing_private.purchases",
+    "DROP VIEW ticketing.purchases",
+    "DROP SCHEMA ticketing CASCADE",
+    "DROP FUNCTION ticketing.installed_files()",
+    "ALTER FUNCTION ticketing.installed_files() SECURITY INVOKER",
+    "ALTER FUNCTION ticketing.installed_files() SET search_path = public",
+    "CREATE OR REPLACE FUNCTION ticketing.get_ticket_option(option_id uuid) RETURNS integer "
+    "LANGUAGE sql AS 'SELECT 1'",
+    "CREATE TRIGGER t AFTER INSERT ON ticketing_private.purchases "
+    "EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "COPY (SELECT 1) TO PROGRAM 'true'",
+    "SELECT pg_read_file('PG_VERSION')",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'",
+]
+
+SERVICE_MAY_NOT_CALL = [
+    "SELECT ticketing.purchase_tickets(gen_random_uuid(), gen_random_uuid(), 1)",
+    "SELECT FROM ticketing.audit_allocations()",
+]
+
+
+@pytest.fixture(scope="module")
+def roles(postgres_18: Server) -> Iterator[dict[str, Connection]]:
+    """A connection as each of the roles that log in, and as one that was granted nothing."""
+    with migrated_database(postgres_18) as database, connect(database) as superuser:
+        superuser.execute("CREATE ROLE ticketing_stranger LOGIN")
+        # Refused things are only refused in earnest where there is something to lose.
+        superuser.execute(
+            "SELECT ticketing.purchase_tickets(%s, gen_random_uuid(), 4)",
+            (new_option(superuser, 10),),
+        )
+        try:
+            with (
+                connect(database, "ticketing_service") as service,
+                connect(database, "ticketing_operator") as operator,
+                connect(database, "ticketing_stranger") as stranger,
+            ):
+                yield {"service": service, "operator": operator, "stranger": stranger}
+        finally:
+            superuser.execute("DROP ROLE ticketing_stranger")
+
+
+def refused(
+    roles: tuple[str, ...], templates: list[str], relations: list[str] | None = None
+) -> list[tuple[str, str]]:
+    """A role and a statement that is not for it, for each of each."""
+    return [
+        (role, template.format(relation, COLUMNS.get(relation)))
+        for role in roles
+        for relation in relations or [""]
+        for template in templates
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        *refused(("service", "stranger"), ACCESSES, TABLES + VIEWS + HISTORY),
+        *refused(("operator",), ACCESSES, TABLES + HISTORY),
+        *refused(("operator",), WRITES, VIEWS),
+        *refused(("service", "operator", "stranger"), ["TRUNCATE {}"], TABLES + HISTORY),
+        *refused(("service", "operator", "stranger"), CREATIONS + TAKEOVERS),
+        *refused(("service", "stranger"), SERVICE_MAY_NOT_CALL),
+        *refused(("stranger",), ["SELECT FROM ticketing.installed_files()"]),
+    ],
+)
+def test_what_is_not_for_a_role_is_refused(
+    roles: dict[str, Connection], role: str, statement: str
+) -> None:
+    with (
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+        roles[role].transaction(force_rollback=True),
+    ):
+        roles[role].execute(statement.encode())
+
+
+def test_the_service_does_its_work_with_functions_alone(roles: dict[str, Connection]) -> None:
+    service, purchase, user = roles["service"], uuid.uuid4(), uuid.uuid4()
+
+    option = new_option(service, 10)
+    sell = "SELECT ticketing.purchase_tickets(%s, %s::uuid[], %s::uuid[], %s::integer[])"
+    assert value(service, sell, option, [purchase], [user], [4]) == ["created"]
+    left = "SELECT allocation FROM ticketing.get_ticket_option(%s)"
+    assert value(service, left, option) == 6
+    taken = "SELECT quantity FROM ticketing.get_purchase(%s, %s)"
+    assert value(service, taken, option, purchase) == 4
+    assert value(service, "SELECT count(*) > 0 FROM ticketing.installed_files()") is True
+
+
+def test_an_operator_calls_every_function_and_reads_the_views(
+    roles: dict[str, Connection],
+) -> None:
+    operator, purchase, user = roles["operator"], uuid.uuid4(), uuid.uuid4()
+
+    option = value(operator, "select create_ticket_option('a', 'b', 10)")
+    assert value(operator, "select purchase_tickets(%s, %s, 4, %s)", option, user, purchase)
+    sell = "select purchase_tickets(%s, %s::uuid[], %s::uuid[], %s::integer[])"
+    assert value(operator, sell, option, [purchase], [user], [4]) == ["exists"]
+    assert value(operator, "select allocation from get_ticket_option(%s)", option) == 6
+    assert value(operator, "select quantity from get_purchase(%s, %s)", option, purchase) == 4
+    assert value(operator, "select sold from ticket_options where id = %s", option) == 4
+    assert value(operator, "select user_id from purchases where id = %s", purchase) == user
+    assert value(operator, "select count(*) from audit_allocations()") == 0
+    assert value(operator, "select count(*) > 0 from installed_files()") is True
