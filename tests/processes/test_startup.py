@@ -137,3 +137,14 @@ def test_the_embedded_database_stops_with_the_service_and_keeps_its_data(tmp_pat
     with service.running(DATA_DIR=str(tmp_path / "data"), PORT=str(first.port)):
         assert buyer.left(option) == 3
     buyer.close()
+
+
+def test_a_lock_of_another_user_does_not_stop_the_embedded_database(tmp_path: Path) -> None:
+    # Where the library puts its lock when nobody tells it otherwise; a folder cannot be opened.
+    (tmp_path / ".lockfile").mkdir()
+
+    ended = run(
+        "migrate", DATA_DIR=str(tmp_path / "data"), TMPDIR=str(tmp_path), XDG_RUNTIME_DIR="/nowhere"
+    )
+
+    assert ended.returncode == 0, ended.stderr
