@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NEWMAN_VERSION := 6.2.1
 
-.PHONY: help serve test lint format schema loadtest postman clean
+.PHONY: help serve test lint format schema loadtest bench postman clean
 
 help:
 	@echo 'make serve     serve on port 3000, on an embedded PostgreSQL'
@@ -14,6 +14,7 @@ help:
 	@echo 'make format    format the code'
 	@echo 'make schema    make db/schema.sql anew from the migrations and procedures'
 	@echo 'make loadtest  prove with Locust that nothing is oversold'
+	@echo 'make bench     measure how fast it is (needs wrk)'
 	@echo 'make postman   run the Postman collection (needs Node.js)'
 	@echo 'make clean     remove what make made, except data'
 
@@ -39,6 +40,9 @@ schema: $(VENV)/.installed
 
 loadtest: $(VENV)/.installed-dev
 	@$(BIN)/python -m loadtests.run $(ARGS)
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m loadtests.bench $(ARGS)
 
 postman: $(VENV)/.installed-dev node_modules/.bin/newman
 	@$(BIN)/python -m pytest tests/processes/test_postman.py

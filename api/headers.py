@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from urllib.request import parse_http_list
 
 from tornado.httputil import HTTPHeaders
@@ -23,7 +23,7 @@ def request_id(headers: HTTPHeaders) -> str:
     given = headers.get("X-Request-ID")
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def idempotency_key(headers: HTTPHeaders) -> str | None:
@@ -54,7 +54,8 @@ def prefers_representation(headers: HTTPHeaders) -> bool:
     Of a preference that is given twice the first counts; other preferences are ignored.
     """
     # The list is split by the library because commas may stand in quoted strings.
-    for preference in parse_http_list(headers.get("Prefer", "")):
+    given = headers.get("Prefer")
+    for preference in parse_http_list(given) if given else ():
         name, _, value = preference.split(";")[0].partition("=")
         if name.strip().lower() == "return":
             return value.strip().strip('"').lower() == "representation"
@@ -69,9 +70,9 @@ def matches_etag(headers: HTTPHeaders, etag: str) -> bool:
     return given.strip() == "*" or etag in _ENTITY_TAG.findall(given)
 
 
-def says_json(headers: HTTPHeaders) -> bool:
-    """Whether ``Content-Type`` is ``application/json`` or ends in ``+json``."""
-    media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+def is_json(content_type: str) -> bool:
+    """Whether a ``Content-Type`` is ``application/json``, or ends in ``+json``."""
+    media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json" or (
         media_type.startswith("application/") and media_type.endswith("+json")
     )

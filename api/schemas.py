@@ -69,7 +69,7 @@ class NewTicketOption(msgspec.Struct):
 class TicketOption(msgspec.Struct):
     """A ticket option, as it is answered."""
 
-    id: UUID
+    id: str
     name: str
     desc: str
     allocation: int

@@ -19,10 +19,10 @@ from tornado.netutil import bind_sockets
 
 from api.app import make_app
 from api.database import Database
+from api.exchange import Server
 from api.readiness import Readiness
 from api.settings import Settings
 from api.store import Store
-from api.web import make_server
 
 logger = logging.getLogger(__name__)
 
@@ -153,21 +153,20 @@ async def _work(
         timeout_seconds=settings.request_timeout_seconds,
     )
     await database.open()
-    store = Store(database)
+    store = Store(database, batch_size=settings.batch_size, batch_options=settings.batch_options)
     readiness = Readiness(store)
-    application = make_app(store, readiness)
-    server = make_server(application)
-    server.add_sockets(listener)
+    server = Server(make_app(store, readiness))
+    server.http.add_sockets(listener)
     looking = asyncio.create_task(readiness.wait_until_ready())
 
     await stop.wait()
     loop.remove_reader(alive_reader)
     looking.cancel()
     readiness.is_stopping = True
-    server.stop()
-    if not await application.drain(settings.drain_timeout_seconds):
-        logger.error("worker %s: %s requests unanswered", os.getpid(), application.in_flight)
-    await server.close_all_connections()
+    server.http.stop()
+    if not await server.drain(settings.drain_timeout_seconds):
+        logger.error("worker %s: %s requests unanswered", os.getpid(), server.in_flight)
+    await server.close()
     await database.close()
 
 

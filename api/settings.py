@@ -50,9 +50,17 @@ class Settings:
     )
     data_dir: Path = _setting(Path(".data"), "where the embedded PostgreSQL keeps its files")
     log_format: str = _setting("text", "how log lines look", choices=("text", "json"))
-    pool_size: int = _setting(8, "database connections of each process", least=1, most=1000)
+    pool_size: int = _setting(8, "database connections of each process", least=4, most=1000)
     max_waiting: int = _setting(
         1000, "requests of a process that may wait for the database", least=1, most=100_000
+    )
+    batch_size: int = _setting(
+        256, "purchases or reads at most that share a call; 1: none do", least=1, most=10_000
+    )
+    batch_options: str = _setting(
+        "many",
+        "whether a call is for many ticket options, or for one (for a distributed database)",
+        choices=("many", "one"),
     )
     request_timeout_seconds: float = _setting(
         10.0, "how long a request may wait for the database, resends included", least=0.1, most=300

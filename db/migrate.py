@@ -13,6 +13,7 @@ import difflib
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 LOCK_KEY = 7_163_880_911
 """The advisory lock that migrating holds: any number that nothing else in the database uses."""
+
+LOCK_POLL_SECONDS = 0.1
 
 HISTORY_SCHEMA = "ticketing_migrations"
 """Where yoyo keeps its history: a schema of its own, so that the migrating role needs no right to
@@ -163,7 +166,11 @@ def _locked_backend(conninfo: str) -> Iterator[Any]:
         encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             raise MigrationError(f"the database's encoding is {encoding}; it must be UTF8")
-        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
+        # Not pg_advisory_lock(): a session that waits in a statement holds back what must wait for
+        # all of them, such as CREATE INDEX CONCURRENTLY in the migration that is under way.
+        try_lock = "SELECT pg_try_advisory_lock(%s)"
+        while connection.execute(try_lock, (LOCK_KEY,)).fetchone() != (True,):
+            time.sleep(LOCK_POLL_SECONDS)
         # yoyo notes who migrated, and fails where the system has no name for the user.
         os.environ.setdefault("LOGNAME", connection.info.user)
         try:

@@ -119,10 +119,8 @@ EXCEPTION
         GET STACKED DIAGNOSTICS broken_constraint = CONSTRAINT_NAME;
 
         RAISE EXCEPTION '%', CASE
-            WHEN broken_constraint = 'ticket_options_name_length'
-                THEN 'name must have 1 to 255 characters'
-            WHEN broken_constraint = 'ticket_options_name_is_not_blank'
-                THEN 'name must not be only white space'
+            WHEN broken_constraint IN ('ticket_options_name_length', 'ticket_options_name_is_not_blank')
+                THEN 'name must have 1 to 255 characters, and not only white space'
             WHEN broken_constraint = 'ticket_options_description_length'
                 THEN 'desc must have at most 10000 characters'
             WHEN broken_constraint IN ('ticket_options_capacity_range', 'ticket_options_allocation_range')
@@ -147,6 +145,62 @@ Raises, with nothing stored:
     TK003  an argument is missing or out of range
     TK004  option_id is stored with other values
 The same option_id with the same values may be sent again: it creates one option.';
+
+--
+-- Name: decide_purchases(integer[], uuid[], uuid[], integer[], text[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+DECLARE
+    has_repeated_ids CONSTANT boolean := (
+        SELECT count(DISTINCT asked.id) < count(*)
+        FROM unnest(purchase_ids) AS asked (id)
+    );
+    option_place integer;
+    earlier integer;
+BEGIN
+    sold_places := '{}';
+
+    FOR i IN 1..cardinality(purchase_ids) LOOP
+        CONTINUE WHEN outcomes[i] IS NOT NULL;
+
+        option_place := option_places[i];
+
+        IF has_repeated_ids THEN
+            SELECT sold.place
+            INTO earlier
+            FROM unnest(sold_places) AS sold (place)
+            WHERE purchase_ids[sold.place] = purchase_ids[i]
+                AND option_places[sold.place] = option_place;
+        END IF;
+
+        IF earlier IS NOT NULL THEN
+            outcomes[i] := CASE
+                WHEN user_ids[earlier] = user_ids[i] AND quantities[earlier] = quantities[i]
+                    THEN 'exists'
+                ELSE 'exists_different'
+            END;
+        ELSIF quantities[i] > remaining[option_place] THEN
+            outcomes[i] := 'sold_out';
+        ELSE
+            outcomes[i] := 'created';
+            remaining[option_place] := remaining[option_place] - quantities[i];
+            sold_places := sold_places || i;
+        END IF;
+    END LOOP;
+END
+$$;
+
+ALTER FUNCTION ticketing.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) IS 'Decides who gets tickets: the rule behind every function purchase_tickets.';
 
 --
 -- Name: get_purchase(uuid, uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
@@ -204,6 +258,34 @@ COMMENT ON FUNCTION ticketing.get_ticket_option(option_id uuid) IS 'The ticket o
 allocation is what can still be purchased at this moment.';
 
 --
+-- Name: get_ticket_options(uuid[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.get_ticket_options(option_ids uuid[]) RETURNS TABLE(id uuid, name text, "desc" text, allocation integer)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        option.id,
+        option.name,
+        option.description,
+        option.allocation
+    FROM ticketing_private.ticket_options AS option
+    WHERE option.id = ANY (option_ids);
+END
+$$;
+
+ALTER FUNCTION ticketing.get_ticket_options(option_ids uuid[]) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION get_ticket_options(option_ids uuid[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.get_ticket_options(option_ids uuid[]) IS 'Those of the ticket options that there are, a row each, in no order.';
+
+--
 -- Name: installed_files(); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
 --
 
@@ -233,50 +315,36 @@ COMMENT ON FUNCTION ticketing.installed_files() IS 'The migrations and procedure
 CREATE FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 DECLARE
     batch_size CONSTANT integer := coalesce(cardinality(purchase_ids), 0);
-    smallest_quantity integer;
-    has_repeated_ids boolean;
+    outcomes text[] := array_fill(NULL::text, ARRAY[batch_size]);
     remaining integer;
     stored record;
-    earlier integer;
-    outcomes text[] := array_fill(NULL::text, ARRAY[batch_size]);
-    sold_ids uuid[] := '{}';
-    sold_user_ids uuid[] := '{}';
-    sold_quantities integer[] := '{}';
+    decided record;
 BEGIN
-    IF cardinality(user_ids) IS DISTINCT FROM batch_size
-        OR cardinality(quantities) IS DISTINCT FROM batch_size
-        OR array_position(purchase_ids, NULL) IS NOT NULL
-        OR array_position(user_ids, NULL) IS NOT NULL
-        OR array_position(quantities, NULL) IS NOT NULL
-        OR 1 > ANY (quantities)
-    THEN
-        RAISE EXCEPTION 'each purchase needs an id, a user and a quantity of at least 1'
-            USING ERRCODE = 'TK003',
-                  HINT = 'Give three arrays of one length, without NULL, with quantities from 1 to 2147483647.';
-    END IF;
-
-    SELECT min(asked.quantity), count(DISTINCT asked.id) < batch_size
-    INTO smallest_quantity, has_repeated_ids
-    FROM unnest(purchase_ids, quantities) AS asked (id, quantity);
+    PERFORM ticketing.require_purchases(purchase_ids, user_ids, quantities);
 
     SELECT option.allocation
     INTO remaining
     FROM ticketing_private.ticket_options AS option
-    WHERE option.id = option_id;
+    WHERE option.id = option_id
+        AND option.allocation >= ANY (quantities)
+    FOR NO KEY UPDATE;
 
-    IF smallest_quantity <= remaining THEN
+    IF NOT FOUND THEN
         SELECT option.allocation
         INTO remaining
         FROM ticketing_private.ticket_options AS option
-        WHERE option.id = option_id
-        FOR NO KEY UPDATE;
-    END IF;
+        WHERE option.id = option_id;
 
-    IF remaining IS NULL THEN
-        RETURN array_fill('not_found'::text, ARRAY[batch_size]);
+        IF NOT FOUND THEN
+            RETURN array_fill('not_found'::text, ARRAY[batch_size]);
+        END IF;
     END IF;
 
     FOR stored IN
@@ -292,41 +360,23 @@ BEGIN
         outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
     END LOOP;
 
-    FOR i IN 1..batch_size LOOP
-        CONTINUE WHEN outcomes[i] IS NOT NULL;
+    decided := ticketing.decide_purchases(
+        array_fill(1, ARRAY[batch_size]), purchase_ids, user_ids, quantities, outcomes, ARRAY[remaining]
+    );
 
-        earlier := CASE WHEN has_repeated_ids THEN array_position(sold_ids, purchase_ids[i]) END;
-
-        IF earlier IS NOT NULL THEN
-            outcomes[i] := CASE
-                WHEN sold_user_ids[earlier] = user_ids[i] AND sold_quantities[earlier] = quantities[i]
-                    THEN 'exists'
-                ELSE 'exists_different'
-            END;
-        ELSIF quantities[i] > remaining THEN
-            outcomes[i] := 'sold_out';
-        ELSE
-            outcomes[i] := 'created';
-            remaining := remaining - quantities[i];
-            sold_ids := sold_ids || purchase_ids[i];
-            sold_user_ids := sold_user_ids || user_ids[i];
-            sold_quantities := sold_quantities || quantities[i];
-        END IF;
-    END LOOP;
-
-    IF sold_ids <> '{}' THEN
+    IF decided.sold_places <> '{}' THEN
         UPDATE ticketing_private.ticket_options AS option
         SET
-            allocation = remaining,
+            allocation = decided.remaining[1],
             updated_at = greatest(option.updated_at, clock_timestamp())
         WHERE option.id = option_id;
 
         INSERT INTO ticketing_private.purchases (ticket_option_id, id, user_id, quantity)
-        SELECT option_id, sold.id, sold.user_id, sold.quantity
-        FROM unnest(sold_ids, sold_user_ids, sold_quantities) AS sold (id, user_id, quantity);
+        SELECT option_id, purchase_ids[sold.place], user_ids[sold.place], quantities[sold.place]
+        FROM unnest(decided.sold_places) AS sold (place);
     END IF;
 
-    RETURN outcomes;
+    RETURN decided.outcomes;
 END
 $$;
 
@@ -411,6 +461,156 @@ Raises, with nothing taken:
     TK003  an argument is missing or out of range
     TK004  purchase_id is stored with another user or quantity
 The same purchase_id with the same user and qty may be sent again: it sells once.';
+
+--
+-- Name: purchase_tickets_of_many(uuid[], uuid[], uuid[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    batch_size CONSTANT integer := coalesce(cardinality(purchase_ids), 0);
+    outcomes text[] := array_fill(NULL::text, ARRAY[batch_size]);
+    locked_ids uuid[];
+    remaining integer[];
+    option_places integer[];
+    stored record;
+    decided record;
+BEGIN
+    PERFORM ticketing.require_purchases(purchase_ids, user_ids, quantities);
+    PERFORM ticketing.require_purchases(option_ids, user_ids, quantities);
+
+    SELECT
+        array_agg(locked.id),
+        array_agg(locked.allocation)
+    INTO locked_ids, remaining
+    FROM (
+        SELECT
+            option.id,
+            option.allocation
+        FROM ticketing_private.ticket_options AS option
+        WHERE option.id = ANY (option_ids)
+            AND option.allocation > 0
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS locked;
+
+    SELECT array_agg(array_position(locked_ids, asked.option_id) ORDER BY asked.place)
+    INTO option_places
+    FROM unnest(option_ids) WITH ORDINALITY AS asked (option_id, place);
+
+    -- What could not be locked is sold out, is not there, or is busy. That is read
+    -- before what is stored: the sale of the last tickets that is committed in
+    -- between may be this very purchase, sent for the first time.
+    IF array_position(option_places, NULL) IS NOT NULL THEN
+        SELECT array_agg(
+            CASE
+                WHEN option_places[asked.place] IS NOT NULL
+                    THEN NULL
+                WHEN option.id IS NULL
+                    THEN 'not_found'
+                WHEN option.allocation = 0
+                    THEN 'sold_out'
+                ELSE 'busy'
+            END
+            ORDER BY asked.place
+        )
+        INTO outcomes
+        FROM unnest(option_ids) WITH ORDINALITY AS asked (option_id, place)
+        LEFT JOIN ticketing_private.ticket_options AS option ON option.id = asked.option_id;
+    END IF;
+
+    FOR stored IN
+        SELECT
+            asked.place,
+            purchase.user_id = user_ids[asked.place]
+                AND purchase.quantity = quantities[asked.place] AS is_same
+        FROM unnest(option_ids, purchase_ids) WITH ORDINALITY AS asked (option_id, id, place)
+        INNER JOIN ticketing_private.purchases AS purchase
+            ON purchase.ticket_option_id = asked.option_id
+            AND purchase.id = asked.id
+    LOOP
+        outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
+    END LOOP;
+
+    decided := ticketing.decide_purchases(
+        option_places, purchase_ids, user_ids, quantities, outcomes, remaining
+    );
+
+    IF decided.sold_places <> '{}' THEN
+        UPDATE ticketing_private.ticket_options AS option
+        SET
+            allocation = left_over.allocation,
+            updated_at = greatest(option.updated_at, clock_timestamp())
+        FROM unnest(locked_ids, decided.remaining) AS left_over (id, allocation)
+        WHERE option.id = left_over.id
+            AND option.allocation <> left_over.allocation;
+
+        INSERT INTO ticketing_private.purchases (ticket_option_id, id, user_id, quantity)
+        SELECT
+            option_ids[sold.place],
+            purchase_ids[sold.place],
+            user_ids[sold.place],
+            quantities[sold.place]
+        FROM unnest(decided.sold_places) AS sold (place);
+    END IF;
+
+    RETURN decided.outcomes;
+END
+$$;
+
+ALTER FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Sells tickets of many options in one call, and returns an outcome for each purchase, in order: those of
+purchase_tickets(uuid, uuid[], uuid[], integer[]), and busy, which decides nothing, where another
+transaction has the option locked. It never waits for a lock.';
+
+--
+-- Name: require_purchases(uuid[], uuid[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+BEGIN
+    IF purchase_ids IS NULL
+        OR array_ndims(purchase_ids) > 1
+        OR array_ndims(user_ids) > 1
+        OR array_ndims(quantities) > 1
+        OR array_lower(purchase_ids, 1) <> 1
+        OR array_lower(user_ids, 1) <> 1
+        OR array_lower(quantities, 1) <> 1
+        OR cardinality(user_ids) IS DISTINCT FROM cardinality(purchase_ids)
+        OR cardinality(quantities) IS DISTINCT FROM cardinality(user_ids)
+        OR array_position(purchase_ids, NULL) IS NOT NULL
+        OR array_position(user_ids, NULL) IS NOT NULL
+        OR array_position(quantities, NULL) IS NOT NULL
+        OR 1 > ANY (quantities)
+    THEN
+        RAISE EXCEPTION 'each purchase needs an id, a user and a quantity of at least 1'
+            USING ERRCODE = 'TK003',
+                  HINT = 'Give arrays of one length, without NULL, with quantities from 1 to 2147483647.';
+    END IF;
+END
+$$;
+
+ALTER FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Raises TK003 unless these can be purchases.';
 
 SET default_tablespace = '';
 
@@ -597,6 +797,12 @@ GRANT ALL ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, all
 GRANT ALL ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation integer, option_id uuid) TO ticketing_operator;
 
 --
+-- Name: FUNCTION decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]); Type: ACL; Schema: ticketing; Owner: ticketing_owner
+--
+
+REVOKE ALL ON FUNCTION ticketing.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) FROM PUBLIC;
+
+--
 -- Name: FUNCTION get_purchase(option_id uuid, purchase_id uuid); Type: ACL; Schema: ticketing; Owner: ticketing_owner
 --
 
@@ -611,6 +817,14 @@ GRANT ALL ON FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) T
 REVOKE ALL ON FUNCTION ticketing.get_ticket_option(option_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION ticketing.get_ticket_option(option_id uuid) TO ticketing_service;
 GRANT ALL ON FUNCTION ticketing.get_ticket_option(option_id uuid) TO ticketing_operator;
+
+--
+-- Name: FUNCTION get_ticket_options(option_ids uuid[]); Type: ACL; Schema: ticketing; Owner: ticketing_owner
+--
+
+REVOKE ALL ON FUNCTION ticketing.get_ticket_options(option_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION ticketing.get_ticket_options(option_ids uuid[]) TO ticketing_service;
+GRANT ALL ON FUNCTION ticketing.get_ticket_options(option_ids uuid[]) TO ticketing_operator;
 
 --
 -- Name: FUNCTION installed_files(); Type: ACL; Schema: ticketing; Owner: ticketing_owner
@@ -634,6 +848,20 @@ GRANT ALL ON FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uu
 
 REVOKE ALL ON FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid) TO ticketing_operator;
+
+--
+-- Name: FUNCTION purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: ACL; Schema: ticketing; Owner: ticketing_owner
+--
+
+REVOKE ALL ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) TO ticketing_service;
+GRANT ALL ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) TO ticketing_operator;
+
+--
+-- Name: FUNCTION require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: ACL; Schema: ticketing; Owner: ticketing_owner
+--
+
+REVOKE ALL ON FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) FROM PUBLIC;
 
 --
 -- Name: TABLE purchases; Type: ACL; Schema: ticketing; Owner: ticketing_owner

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import uuid
 
 import msgspec
 import psycopg
 
 from api import headers
+from api.ids import new_uuid, purchase_uuid
 from api.problems import KIND_OF_OUTCOME, NOT_FOUND, Problem
 from api.schemas import Decoder, NewPurchase
 from api.store import Store
@@ -28,20 +28,21 @@ class Purchases:
     async def create(self, request: Request, option_id: str) -> Response:
         new = request.decode(_decoder)
         key = headers.idempotency_key(request.headers)
-        purchase_id = _purchase_id(option_id, new.user_id, key)
+        option_id = option_id.lower()
+        purchase_id = new_uuid() if key is None else purchase_uuid(option_id, new.user_id, key)
         outcome = await self._store.purchase_tickets(
             option_id, purchase_id, new.user_id, new.quantity
         )
         if outcome in KIND_OF_OUTCOME:
             raise Problem(KIND_OF_OUTCOME[outcome])
 
-        answer = [("Location", f"/ticket_options/{option_id.lower()}/purchases/{purchase_id}")]
+        answer = [("Location", f"/ticket_options/{option_id}/purchases/{purchase_id}")]
         if outcome == "exists" and key is not None:
             answer.append(("Idempotent-Replayed", "true"))
         if not headers.prefers_representation(request.headers):
             return Response(201, headers=answer)
         try:
-            purchase = await self._store.get_purchase(option_id, str(purchase_id))
+            purchase = await self._store.get_purchase(option_id, purchase_id)
         except (Problem, psycopg.Error) as error:
             # The tickets are sold, whatever became of reading it back: a preference may go unmet.
             logger.warning("request %s: could not read back: %s", request.id, error)
@@ -54,10 +55,3 @@ class Purchases:
         if purchase is None:
             raise Problem(NOT_FOUND, "There is no such purchase.")
         return cacheable(request, msgspec.json.encode(purchase))
-
-
-def _purchase_id(option_id: str, user_id: str, key: str | None) -> uuid.UUID:
-    """A new id, or always the same one for an option, a user and their key (UUID version 5)."""
-    if key is None:
-        return uuid.uuid4()
-    return uuid.uuid5(uuid.UUID(option_id), f"{user_id.lower()} {key}")

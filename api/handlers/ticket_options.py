@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-
 import msgspec
 
+from api.ids import new_uuid
 from api.problems import NOT_FOUND, Problem
 from api.schemas import Decoder, NewTicketOption, TicketOption
 from api.store import Store
@@ -22,13 +21,13 @@ class TicketOptions:
 
     async def create(self, request: Request) -> Response:
         new = request.decode(_decoder)
-        option = TicketOption(uuid.uuid4(), new.name, new.desc, new.allocation)
+        option = TicketOption(new_uuid(), new.name, new.desc, new.allocation)
         await self._store.create_ticket_option(option.id, new.name, new.desc, new.allocation)
         location = ("Location", f"/ticket_options/{option.id}")
         return Response(201, msgspec.json.encode(option), [location])
 
     async def read(self, request: Request, option_id: str) -> Response:
-        option = await self._store.get_ticket_option(option_id)
+        option = await self._store.get_ticket_option(option_id.lower())
         if option is None:
             raise Problem(NOT_FOUND, "There is no such ticket option.")
         return cacheable(request, msgspec.json.encode(option))

@@ -57,10 +57,8 @@ EXCEPTION
         GET STACKED DIAGNOSTICS broken_constraint = CONSTRAINT_NAME;
 
         RAISE EXCEPTION '%', CASE
-            WHEN broken_constraint = 'ticket_options_name_length'
-                THEN 'name must have 1 to 255 characters'
-            WHEN broken_constraint = 'ticket_options_name_is_not_blank'
-                THEN 'name must not be only white space'
+            WHEN broken_constraint IN ('ticket_options_name_length', 'ticket_options_name_is_not_blank')
+                THEN 'name must have 1 to 255 characters, and not only white space'
             WHEN broken_constraint = 'ticket_options_description_length'
                 THEN 'desc must have at most 10000 characters'
             WHEN broken_constraint IN ('ticket_options_capacity_range', 'ticket_options_allocation_range')

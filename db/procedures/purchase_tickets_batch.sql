@@ -1,10 +1,11 @@
 -- purchase_tickets(option_id, purchase_ids[], user_ids[], quantities[])
 --
--- THE function that sells tickets: every sale, from HTTP or from psql, is made
--- here. It locks the option, checks, decrements and inserts.
+-- Sells tickets of one option: it locks the option, lets decide_purchases.sql
+-- decide, decrements and inserts. A sale from psql is made here, and one over
+-- HTTP too when its option is in demand.
 --
--- Takes any number of purchases of one option and returns an outcome for each,
--- in their order:
+-- Takes any number of purchases and returns an outcome for each, in their
+-- order:
 --
 --     created           the tickets are sold and stored
 --     exists            this id is stored with this user and quantity: a call
@@ -14,9 +15,7 @@
 --     not_found         there is no such option
 --
 -- Outcomes are returned, not raised, because a refused buyer must not abort
--- the others of the batch. Each outcome is what calling one by one would have
--- given: a refused purchase takes nothing, so a smaller one behind it may still
--- be created. A purchase is filled whole or not at all.
+-- the others of the batch.
 --
 -- Raises TK003 when the arrays differ in length, hold a NULL or hold a quantity
 -- below 1; then nothing was sold.
@@ -43,50 +42,36 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path = ''
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 AS $function$
 DECLARE
     batch_size CONSTANT integer := coalesce(cardinality(purchase_ids), 0);
-    smallest_quantity integer;
-    has_repeated_ids boolean;
+    outcomes text[] := array_fill(NULL::text, ARRAY[batch_size]);
     remaining integer;
     stored record;
-    earlier integer;
-    outcomes text[] := array_fill(NULL::text, ARRAY[batch_size]);
-    sold_ids uuid[] := '{}';
-    sold_user_ids uuid[] := '{}';
-    sold_quantities integer[] := '{}';
+    decided record;
 BEGIN
-    IF cardinality(user_ids) IS DISTINCT FROM batch_size
-        OR cardinality(quantities) IS DISTINCT FROM batch_size
-        OR array_position(purchase_ids, NULL) IS NOT NULL
-        OR array_position(user_ids, NULL) IS NOT NULL
-        OR array_position(quantities, NULL) IS NOT NULL
-        OR 1 > ANY (quantities)
-    THEN
-        RAISE EXCEPTION 'each purchase needs an id, a user and a quantity of at least 1'
-            USING ERRCODE = 'TK003',
-                  HINT = 'Give three arrays of one length, without NULL, with quantities from 1 to 2147483647.';
-    END IF;
-
-    SELECT min(asked.quantity), count(DISTINCT asked.id) < batch_size
-    INTO smallest_quantity, has_repeated_ids
-    FROM unnest(purchase_ids, quantities) AS asked (id, quantity);
+    PERFORM ticketing.require_purchases(purchase_ids, user_ids, quantities);
 
     SELECT option.allocation
     INTO remaining
     FROM ticketing_private.ticket_options AS option
-    WHERE option.id = option_id;
+    WHERE option.id = option_id
+        AND option.allocation >= ANY (quantities)
+    FOR NO KEY UPDATE;
 
-    IF smallest_quantity <= remaining THEN
+    IF NOT FOUND THEN
         SELECT option.allocation
         INTO remaining
         FROM ticketing_private.ticket_options AS option
-        WHERE option.id = option_id
-        FOR NO KEY UPDATE;
-    END IF;
+        WHERE option.id = option_id;
 
-    IF remaining IS NULL THEN
-        RETURN array_fill('not_found'::text, ARRAY[batch_size]);
+        IF NOT FOUND THEN
+            RETURN array_fill('not_found'::text, ARRAY[batch_size]);
+        END IF;
     END IF;
 
     FOR stored IN
@@ -102,41 +87,23 @@ BEGIN
         outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
     END LOOP;
 
-    FOR i IN 1..batch_size LOOP
-        CONTINUE WHEN outcomes[i] IS NOT NULL;
+    decided := ticketing.decide_purchases(
+        array_fill(1, ARRAY[batch_size]), purchase_ids, user_ids, quantities, outcomes, ARRAY[remaining]
+    );
 
-        earlier := CASE WHEN has_repeated_ids THEN array_position(sold_ids, purchase_ids[i]) END;
-
-        IF earlier IS NOT NULL THEN
-            outcomes[i] := CASE
-                WHEN sold_user_ids[earlier] = user_ids[i] AND sold_quantities[earlier] = quantities[i]
-                    THEN 'exists'
-                ELSE 'exists_different'
-            END;
-        ELSIF quantities[i] > remaining THEN
-            outcomes[i] := 'sold_out';
-        ELSE
-            outcomes[i] := 'created';
-            remaining := remaining - quantities[i];
-            sold_ids := sold_ids || purchase_ids[i];
-            sold_user_ids := sold_user_ids || user_ids[i];
-            sold_quantities := sold_quantities || quantities[i];
-        END IF;
-    END LOOP;
-
-    IF sold_ids <> '{}' THEN
+    IF decided.sold_places <> '{}' THEN
         UPDATE ticketing_private.ticket_options AS option
         SET
-            allocation = remaining,
+            allocation = decided.remaining[1],
             updated_at = greatest(option.updated_at, clock_timestamp())
         WHERE option.id = option_id;
 
         INSERT INTO ticketing_private.purchases (ticket_option_id, id, user_id, quantity)
-        SELECT option_id, sold.id, sold.user_id, sold.quantity
-        FROM unnest(sold_ids, sold_user_ids, sold_quantities) AS sold (id, user_id, quantity);
+        SELECT option_id, purchase_ids[sold.place], user_ids[sold.place], quantities[sold.place]
+        FROM unnest(decided.sold_places) AS sold (place);
     END IF;
 
-    RETURN outcomes;
+    RETURN decided.outcomes;
 END
 $function$;
 

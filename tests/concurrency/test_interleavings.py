@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,7 +18,9 @@ from tests.interleaving import wait_until_blocked
 from tests.postgres import connect, new_option, value
 
 BATCH = shipped.PROCEDURES / "purchase_tickets_batch.sql"
-LOCK = "\n        FOR NO KEY UPDATE;"
+LOCK = "\n    FOR NO KEY UPDATE;"
+OF_MANY = shipped.PROCEDURES / "purchase_tickets_of_many.sql"
+PAUSE = "\n\n    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1);\n\n    "
 PURCHASE = "SELECT ticketing.purchase_tickets(%s, %s, %s, %s)"
 USER = uuid.uuid4()
 
@@ -114,6 +118,49 @@ def test_a_purchase_sent_again_while_the_first_is_not_committed_sells_once(race:
 
     assert again.result() == purchase
     assert race.sold(option) == 4
+
+
+def pauses(path: Path) -> list[str]:
+    """The function with a pause, once for each place between two of its statements."""
+    source = path.read_text()
+    places = [match.start() for match in re.finditer("\n\n    (?=[A-Za-z-])", source)]
+    [begin] = (match.end() for match in re.finditer("^BEGIN$", source, re.MULTILINE))
+    return [source[:place] + PAUSE + source[place:] for place in places if place > begin]
+
+
+@pytest.mark.parametrize(
+    ("source", "call"),
+    [
+        *((source, "purchase_tickets(%s::uuid") for source in pauses(BATCH)),
+        *((source, "purchase_tickets_of_many(%s::uuid[]") for source in pauses(OF_MANY)),
+    ],
+)
+def test_the_purchase_of_the_last_tickets_sent_again_is_never_refused(
+    race: Race, source: str, call: str
+) -> None:
+    """The first sending is committed while the second is between any two of its statements."""
+    race.observer.execute(source.encode())
+    option, purchase = new_option(race.observer, 2), uuid.uuid4()
+    statement = f"SELECT ticketing.{call}, %s::uuid[], %s::uuid[], %s::integer[])"
+    options = [option] if "[]" in call else option
+
+    with ThreadPoolExecutor(1) as threads:
+        race.observer.execute("SELECT pg_advisory_lock(1)")
+        with race.first.transaction():
+            race.first.execute(
+                "UPDATE ticketing_private.ticket_options SET allocation = 0 WHERE id = %s",
+                (option,),
+            )
+            race.first.execute(
+                "INSERT INTO ticketing_private.purchases "
+                "(ticket_option_id, id, user_id, quantity) VALUES (%s, %s, %s, 2)",
+                (option, purchase, USER),
+            )
+            again = threads.submit(value, race.second, statement, options, [purchase], [USER], [2])
+            wait_until_blocked(race.observer, "second", 1)
+        race.observer.execute("SELECT pg_advisory_unlock(1)")
+
+    assert again.result() in (["exists"], ["busy"])
 
 
 def test_a_locked_option_stops_no_purchase_of_another(race: Race) -> None:

@@ -14,10 +14,11 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from api.app import make_app
 from api.database import Database
+from api.exchange import Server
 from api.readiness import Readiness
 from api.settings import Settings
 from api.store import Store
-from api.web import Application, make_server
+from api.web import Application
 from tests import openapi
 
 
@@ -30,22 +31,32 @@ def app(io_loop: IOLoop, database: str) -> Iterator[Application]:
         max_waiting=settings.max_waiting,
         timeout_seconds=settings.request_timeout_seconds,
     )
-    io_loop.run_sync(connections.open)
-    store = Store(connections)
-    readiness = Readiness(store)
-    io_loop.run_sync(readiness.wait_until_ready)
-    yield make_app(store, readiness)
+
+    async def ready_app() -> Application:
+        await connections.open()
+        store = Store(connections)
+        readiness = Readiness(store)
+        await readiness.wait_until_ready()
+        return make_app(store, readiness)
+
+    made: Application = io_loop.run_sync(ready_app)
+    yield made
     io_loop.run_sync(connections.close)
 
 
 @pytest.fixture
-def http_server(io_loop: IOLoop, app: Application, http_server_port: Any) -> Iterator[HTTPServer]:
+def server(io_loop: IOLoop, app: Application, http_server_port: Any) -> Iterator[Server]:
+    made = Server(app)
+    made.http.add_socket(http_server_port[0])
+    yield made
+    made.http.stop()
+    io_loop.run_sync(made.close)
+
+
+@pytest.fixture
+def http_server(server: Server) -> HTTPServer:
     """With the bounds of production; pytest-tornasync's own has none."""
-    server = make_server(app)
-    server.add_socket(http_server_port[0])
-    yield server
-    server.stop()
-    io_loop.run_sync(server.close_all_connections)
+    return server.http
 
 
 class Client:

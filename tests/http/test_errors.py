@@ -19,10 +19,10 @@ from tornado.testing import bind_unused_port
 
 from api.app import make_app
 from api.database import Database
+from api.exchange import Server as HTTPServer
 from api.readiness import Readiness
 from api.settings import Settings
 from api.store import Store
-from api.web import make_server
 from db import migrate
 from tests import openapi, postgres
 from tests.http.conftest import Client
@@ -177,16 +177,16 @@ async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Client]:
     )
     await database.open()
     store = Store(database)
-    server = make_server(make_app(store, Readiness(store)))
+    server = HTTPServer(make_app(store, Readiness(store)))
     socket, port = bind_unused_port()
-    server.add_socket(socket)
+    server.http.add_socket(socket)
     client = Client(port)
     try:
         yield client
     finally:
         client.close()
-        server.stop()
-        await server.close_all_connections()
+        server.http.stop()
+        await server.close()
         await database.close()
 
 
@@ -350,9 +350,9 @@ async def test_an_unforeseen_failure_tells_nothing_about_itself(
     option = await client.new_option(allocation=10)
     with postgres.connect(database) as connection:
         connection.execute(
-            "CREATE OR REPLACE FUNCTION ticketing.purchase_tickets("
-            "option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) "
-            "RETURNS text[] LANGUAGE plpgsql AS $$ BEGIN "
+            "CREATE OR REPLACE FUNCTION ticketing.require_purchases("
+            "purchase_ids uuid[], user_ids uuid[], quantities integer[]) "
+            "RETURNS void LANGUAGE plpgsql AS $$ BEGIN "
             "PERFORM 1 / 0; END $$"
         )
 
@@ -396,13 +396,13 @@ async def test_a_purchase_that_waits_too_long_for_a_lock_is_refused_and_takes_no
 async def test_too_many_waiting_purchases_are_refused_at_once_and_the_others_made(
     database: str,
 ) -> None:
-    settings = Settings(pool_size=1, max_waiting=2, lock_timeout_seconds=20.0)
+    settings = Settings(max_waiting=3, lock_timeout_seconds=20.0)
     async with serving(database, settings) as client:
         await client.get("/readyz")
         option = await client.new_option(allocation=100)
         with postgres.connect(database) as connection, connection.transaction():
             _lock_options(connection)
-            # One has the connection, two wait for it.
+            # One is under way, two wait for it.
             pending: set[asyncio.Task[HTTPResponse]] = {
                 asyncio.create_task(client.post(f"{option}/purchases", PURCHASE)) for _ in range(20)
             }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from api.web import BODY_BYTES_MAX, DISCARDED_BYTES_MAX, HEADER_BYTES_MAX, Application
+from api.exchange import BODY_BYTES_MAX, DISCARDED_BYTES_MAX, HEADER_BYTES_MAX, Server
 from tests import openapi, postgres
 from tests.http.conftest import Client
 
@@ -140,7 +140,7 @@ async def test_a_body_of_64_kib_is_read_and_one_that_is_larger_is_refused(
 
 
 async def test_a_body_that_says_it_is_over_1_mib_is_refused_before_it_is_sent(
-    client: Client, app: Application, subtests: pytest.Subtests
+    client: Client, server: Server, subtests: pytest.Subtests
 ) -> None:
     for length in (f"{1024 * KIB + 1}", "9" * 18, "9" * 30, "9" * 4301):
         with subtests.test(length[:30]):
@@ -156,7 +156,7 @@ async def test_a_body_that_says_it_is_over_1_mib_is_refused_before_it_is_sent(
 
                 assert (answer.status, answer.code) == (413, "body_too_large")
                 assert await wire.is_closed()
-                assert app.in_flight == 0
+                assert server.in_flight == 0
 
 
 async def test_an_answer_before_the_end_of_a_request_says_that_the_connection_closes(
@@ -171,7 +171,7 @@ async def test_an_answer_before_the_end_of_a_request_says_that_the_connection_cl
 
 
 async def test_a_chunked_body_is_refused_when_it_comes_to_over_1_mib(
-    client: Client, app: Application
+    client: Client, server: Server
 ) -> None:
     async with connected(client) as wire:
         wire.send(
@@ -186,7 +186,7 @@ async def test_a_chunked_body_is_refused_when_it_comes_to_over_1_mib(
 
         assert (answer.status, answer.code) == (413, "body_too_large")
         assert await wire.is_closed()
-    assert app.in_flight == 0
+    assert server.in_flight == 0
 
 
 async def test_a_body_where_none_is_expected_is_bounded_too(client: Client) -> None:
@@ -234,7 +234,7 @@ async def test_headers_up_to_the_limit_are_read(client: Client) -> None:
 
 
 async def test_headers_over_the_limit_end_the_connection(
-    client: Client, app: Application, subtests: pytest.Subtests
+    client: Client, server: Server, subtests: pytest.Subtests
 ) -> None:
     long = "x" * HEADER_BYTES_MAX
     for case, lines in {
@@ -247,7 +247,7 @@ async def test_headers_over_the_limit_end_the_connection(
                 wire.send(*lines)
 
                 assert b" 200 " not in await wire.rest()
-            assert app.in_flight == 0
+            assert server.in_flight == 0
             assert (await client.get("/livez")).code == 200
 
 
@@ -271,7 +271,7 @@ BAD_HEADERS = {
 
 
 async def test_a_header_that_leaves_the_request_in_doubt_is_malformed(
-    client: Client, app: Application, database: str, subtests: pytest.Subtests
+    client: Client, server: Server, database: str, subtests: pytest.Subtests
 ) -> None:
     for case, headers in BAD_HEADERS.items():
         with subtests.test(case):
@@ -281,7 +281,7 @@ async def test_a_header_that_leaves_the_request_in_doubt_is_malformed(
 
                 assert (answer.status, answer.code) == (400, "malformed_header")
                 assert await wire.is_closed()
-                assert app.in_flight == 0
+                assert server.in_flight == 0
 
     with postgres.connect(database) as connection:
         assert postgres.value(connection, "SELECT count(*) FROM ticketing.ticket_options") == 0
@@ -326,7 +326,7 @@ NOT_HTTP = [
 
 
 async def test_what_is_not_http_is_refused_and_ends_the_connection(
-    client: Client, app: Application, subtests: pytest.Subtests
+    client: Client, server: Server, subtests: pytest.Subtests
 ) -> None:
     for sent in NOT_HTTP:
         with subtests.test(repr(sent)):
@@ -336,7 +336,7 @@ async def test_what_is_not_http_is_refused_and_ends_the_connection(
 
             assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
             assert answer.count(b"HTTP/1.1") <= 1
-            assert app.in_flight == 0
+            assert server.in_flight == 0
             assert (await client.get("/livez")).code == 200
 
 
@@ -364,33 +364,33 @@ async def test_pipelined_requests_are_answered_in_their_order(client: Client) ->
     "framing", ["Content-Length: 100", "Transfer-Encoding: chunked"], ids=["fixed", "chunked"]
 )
 async def test_half_a_request_leaves_nothing_in_flight(
-    client: Client, app: Application, database: str, framing: str
+    client: Client, server: Server, database: str, framing: str
 ) -> None:
     async with connected(client) as wire:
         wire.send("POST /ticket_options HTTP/1.1", HOST, JSON, framing, "Expect: 100-continue")
         # So the headers have arrived.
         await wire.reader.readuntil(b"\r\n\r\n")
-        assert app.in_flight == 1
+        assert server.in_flight == 1
         wire.send_bytes(b"32\r\n" * ("chunked" in framing) + option_of(100)[:50])
 
-    await until(lambda: app.in_flight == 0)
+    await until(lambda: server.in_flight == 0)
     with postgres.connect(database) as connection:
         assert postgres.value(connection, "SELECT count(*) FROM ticketing.ticket_options") == 0
 
 
 async def test_a_connection_that_ends_before_its_headers_leaves_nothing_in_flight(
-    client: Client, app: Application
+    client: Client, server: Server
 ) -> None:
     for sent in (b"", b"POST /ticket_op", b"POST /ticket_options HTTP/1.1\r\nHo"):
         async with connected(client) as wire:
             wire.send_bytes(sent)
 
         assert (await client.get("/livez")).code == 200
-        assert app.in_flight == 0
+        assert server.in_flight == 0
 
 
 async def test_a_buyer_who_does_not_wait_for_the_answer_buys_all_the_same(
-    client: Client, app: Application, database: str
+    client: Client, server: Server, database: str
 ) -> None:
     option = await client.new_option(allocation=10)
     body = json.dumps({"quantity": 2, "user_id": USER}).encode()
@@ -405,10 +405,10 @@ async def test_a_buyer_who_does_not_wait_for_the_answer_buys_all_the_same(
                 f"Content-Length: {len(body)}",
                 body=body,
             )
-            await until(lambda: app.in_flight == 1)
+            await until(lambda: server.in_flight == 1)
         # It is gone, and its purchase still waits for the lock.
         assert (await client.get("/livez")).code == 200
-        assert app.in_flight == 1
+        assert server.in_flight == 1
 
-    await until(lambda: app.in_flight == 0)
+    await until(lambda: server.in_flight == 0)
     assert await client.left(option) == 8

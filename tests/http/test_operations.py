@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import api
-from api.web import Application
+from api.exchange import Server
 from tests import postgres
 from tests.http.conftest import Client
+from tests.http.test_limits import HOST, connected
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -93,14 +94,19 @@ async def test_the_log_says_once_what_is_missing_and_once_that_it_is_there(
 
 
 async def test_a_draining_service_closes_a_connection_after_its_answer(
-    client: Client, app: Application
+    client: Client, server: Server
 ) -> None:
-    app.is_draining = True
+    async with connected(client) as wire:
+        # Not Tornado's client, which asks for it to be closed.
+        wire.send("GET /livez HTTP/1.1", HOST)
+        assert "Connection" not in (await wire.answer("GET", "/livez")).headers
 
-    answer = await client.get("/livez")
+        server.is_draining = True
+        wire.send("GET /livez HTTP/1.1", HOST)
+        answer = await wire.answer("GET", "/livez")
 
-    assert answer.code == 200
-    assert answer.headers["Connection"] == "close"
+        assert answer.status == 200
+        assert answer.headers["Connection"] == "close"
 
 
 async def test_the_document_is_the_one_of_this_build(client: Client) -> None:

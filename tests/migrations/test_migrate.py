@@ -356,8 +356,10 @@ def test_a_migration_gives_up_rather_than_let_buyers_queue_up_behind_it(
         option = new_option(buyer, 10)
         buyer.execute("SELECT ticketing.purchase_tickets(%s, gen_random_uuid(), 1)", (option,))
 
+        # The statement's own timeout is there so that this fails, and does not hang, without.
+        impatient = make_conninfo(database, options="-c statement_timeout=5s")
         with pytest.raises(migrate.MigrationError, match=r"9001-more.sql:\d: .*lock timeout"):
-            migrate.migrate(database)
+            migrate.migrate(impatient)
 
     assert everything(database) == before
 

@@ -6,17 +6,31 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
+import pytest
 
+from loadtests import service
 from tests.postgres import connect, value
 from tests.processes.conftest import Buyer
 
 ALLOCATION = 1000
 
 
+@pytest.mark.parametrize(
+    "batching",
+    [{}, {"BATCH_OPTIONS": "one"}, {"BATCH_SIZE": "1"}, {"BATCH_SIZE": "3"}],
+    ids=["many options a call", "one option a call", "one purchase a call", "small calls"],
+)
 def test_many_buyers_over_http_and_psql_get_no_more_than_there_is(
-    database: str, buyer: Buyer
+    database: str, batching: dict[str, str]
 ) -> None:
     """64 buyers over HTTP, on two workers, and 4 over SQL, all until they are refused."""
+    with service.running(DATABASE_URL=database, WORKERS="2", **batching) as served:
+        buyer = Buyer(served.port)
+        sell_all(database, buyer)
+        buyer.close()
+
+
+def sell_all(database: str, buyer: Buyer) -> None:
     option = buyer.new_option(ALLOCATION)
 
     def buy_over_http(seed: int) -> int:

@@ -87,6 +87,10 @@ SERVICE_MAY_NOT_CALL = [
     "SELECT ticketing.purchase_tickets(gen_random_uuid(), gen_random_uuid(), 1)",
     "SELECT FROM ticketing.audit_allocations()",
 ]
+NOBODY_MAY_CALL = [
+    "SELECT ticketing.require_purchases(NULL, NULL, NULL)",
+    "SELECT ticketing.decide_purchases(NULL, NULL, NULL, NULL, NULL, NULL)",
+]
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +135,7 @@ def refused(
         *refused(("service", "operator", "stranger"), ["TRUNCATE {}"], TABLES + HISTORY),
         *refused(("service", "operator", "stranger"), CREATIONS + TAKEOVERS),
         *refused(("service", "stranger"), SERVICE_MAY_NOT_CALL),
+        *refused(("service", "operator", "stranger"), NOBODY_MAY_CALL),
         *refused(("stranger",), ["SELECT FROM ticketing.installed_files()"]),
     ],
 )
@@ -150,8 +155,15 @@ def test_the_service_does_its_work_with_functions_alone(roles: dict[str, Connect
     option = new_option(service, 10)
     sell = "SELECT ticketing.purchase_tickets(%s, %s::uuid[], %s::uuid[], %s::integer[])"
     assert value(service, sell, option, [purchase], [user], [4]) == ["created"]
+    of_many = (
+        "SELECT ticketing.purchase_tickets_of_many("
+        "%s::uuid[], %s::uuid[], %s::uuid[], %s::integer[])"
+    )
+    assert value(service, of_many, [option], [purchase], [user], [4]) == ["exists"]
     left = "SELECT allocation FROM ticketing.get_ticket_option(%s)"
     assert value(service, left, option) == 6
+    all_left = "SELECT allocation FROM ticketing.get_ticket_options(%s::uuid[])"
+    assert value(service, all_left, [option]) == 6
     taken = "SELECT quantity FROM ticketing.get_purchase(%s, %s)"
     assert value(service, taken, option, purchase) == 4
     assert value(service, "SELECT count(*) > 0 FROM ticketing.installed_files()") is True
@@ -166,6 +178,8 @@ def test_an_operator_calls_every_function_and_reads_the_views(
     assert value(operator, "select purchase_tickets(%s, %s, 4, %s)", option, user, purchase)
     sell = "select purchase_tickets(%s, %s::uuid[], %s::uuid[], %s::integer[])"
     assert value(operator, sell, option, [purchase], [user], [4]) == ["exists"]
+    of_many = sell.replace("tickets(%s,", "tickets_of_many(%s::uuid[],")
+    assert value(operator, of_many, [option], [purchase], [user], [4]) == ["exists"]
     assert value(operator, "select allocation from get_ticket_option(%s)", option) == 6
     assert value(operator, "select quantity from get_purchase(%s, %s)", option, purchase) == 4
     assert value(operator, "select sold from ticket_options where id = %s", option) == 4

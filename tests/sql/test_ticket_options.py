@@ -15,6 +15,7 @@ Connection = psycopg.Connection[Any]
 CREATE = "SELECT ticketing.create_ticket_option(%s, %s, %s::integer)"
 CREATE_AS = "SELECT ticketing.create_ticket_option(%s, %s, %s::integer, %s)"
 GET = 'SELECT id, name, "desc", allocation FROM ticketing.get_ticket_option(%s)'
+GET_MANY = 'SELECT id, name, "desc", allocation FROM ticketing.get_ticket_options(%s::uuid[])'
 MOST = 2147483647
 EMOJI = "\N{ADMISSION TICKETS}\N{VARIATION SELECTOR-16}"
 
@@ -50,12 +51,17 @@ def test_an_option_is_read_as_it_was_created(
         ("", "", 1, "name must "),
         ("n" * 256, "", 1, "name must have 1 to 255 characters"),
         ("\N{TICKET}" * 256, "", 1, "name must have 1 to 255 characters"),
-        (" ", "", 1, "name must not be only white space"),
-        ("\t\n\v\f\r", "", 1, "name must not be only white space"),
-        ("\u0085", "", 1, "name must not be only white space"),
-        ("\u00a0", "", 1, "name must not be only white space"),
-        ("\u2003\u2028\u2029\u202f\u205f", "", 1, "name must not be only white space"),
-        (" \u3000\u1680 ", "", 1, "name must not be only white space"),
+        (" ", "", 1, "name must have 1 to 255 characters, and not only white space"),
+        ("\t\n\v\f\r", "", 1, "name must have 1 to 255 characters, and not only white space"),
+        ("\u0085", "", 1, "name must have 1 to 255 characters, and not only white space"),
+        ("\u00a0", "", 1, "name must have 1 to 255 characters, and not only white space"),
+        (
+            "\u2003\u2028\u2029\u202f\u205f",
+            "",
+            1,
+            "name must have 1 to 255 characters, and not only white space",
+        ),
+        (" \u3000\u1680 ", "", 1, "name must have 1 to 255 characters, and not only white space"),
         ("a", "d" * 10001, 1, "desc must have at most 10000 characters"),
         ("a", "", -1, f"allocation must be an integer from 0 to {MOST}"),
         ("a", "", -MOST - 1, f"allocation must be an integer from 0 to {MOST}"),
@@ -141,3 +147,15 @@ def test_an_operator_creates_with_what_is_typed_in_psql(shared_database: str, ca
         assert operator.execute(shown.encode(), (option,)).fetchall() == [
             ("Evening show", "Stalls", 100, 100, 0)
         ]
+
+
+def test_many_options_are_read_in_one_call(connection: Connection) -> None:
+    options = {value(connection, CREATE, f"name {each}", "", each): each for each in range(5)}
+    asked = [*options, *options, uuid.uuid4()]
+
+    rows = connection.execute(GET_MANY, (asked,)).fetchall()
+
+    assert sorted(rows) == sorted((id_, f"name {each}", "", each) for id_, each in options.items())
+    assert connection.execute(GET_MANY, ([],)).fetchall() == []
+    assert connection.execute(GET_MANY, ([None],)).fetchall() == []
+    assert connection.execute(GET_MANY, (None,)).fetchall() == []

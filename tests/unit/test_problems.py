@@ -9,6 +9,7 @@ import pytest
 
 import db
 from api import problems
+from api.coalescer import BUSY
 from api.problems import Kind, MemberError, Problem
 
 KINDS = [kind for kind in vars(problems).values() if isinstance(kind, Kind)]
@@ -150,10 +151,11 @@ def test_every_code_that_the_procedures_raise_has_an_answer() -> None:
     assert raised <= set(problems.KIND_OF_SQLSTATE)
 
 
-def test_every_outcome_that_the_batch_function_returns_is_known() -> None:
-    path = Path(db.__file__).parent / "procedures" / "purchase_tickets_batch.sql"
-    body = path.read_text(encoding="utf-8").partition("BEGIN")[2]
+def test_every_outcome_that_the_functions_return_is_known() -> None:
+    returned: set[str] = set()
+    for name in ("decide_purchases", "purchase_tickets_batch", "purchase_tickets_of_many"):
+        path = Path(db.__file__).parent / "procedures" / f"{name}.sql"
+        body = path.read_text(encoding="utf-8").partition("BEGIN")[2]
+        returned.update(re.findall(r"(?:THEN|ELSE|:=|array_fill\()\s*'(\w+)'", body))
 
-    returned = set(re.findall(r"(?:THEN|ELSE|:=|array_fill\()\s*'(\w+)'", body))
-
-    assert returned == {*problems.KIND_OF_OUTCOME, "created", "exists"}
+    assert returned == {*problems.KIND_OF_OUTCOME, "created", "exists", BUSY}
