@@ -29,6 +29,11 @@ SWEEP_SECONDS = 0.25
 """How often it is looked for items whose time is up."""
 
 
+ARRIVAL_TURNS = 5
+"""Turns of the event loop before a call for many keys: as many as a request takes from its socket
+to here, so that what has already arrived goes along. When there is nothing, they take no time."""
+
+
 class QueueFullError(Exception):
     """More items wait than may."""
 
@@ -129,8 +134,10 @@ class Coalescer(Generic[Item, Answer]):
         task.add_done_callback(self._tasks.discard)
 
     async def _run_many(self, call_many: Callable[[Sequence[Item]], Awaitable[Any]]) -> None:
-        while batch := self._take(self._waiting):
-            await self._call(call_many, batch)
+        while self._waiting:
+            for _ in range(ARRIVAL_TURNS):
+                await asyncio.sleep(0)
+            await self._call(call_many, self._take(self._waiting))
         self._many_under_way = False
 
     async def _run_key(self, key: Hashable) -> None:
@@ -162,6 +169,8 @@ class Coalescer(Generic[Item, Answer]):
         call: Callable[[Sequence[Item]], Awaitable[Sequence[Any]]],
         batch: list[_Entry[Item, Answer]],
     ) -> None:
+        if not batch:
+            return
         try:
             answers = await call([entry.item for entry in batch])
             answered = list(zip(batch, answers, strict=True))

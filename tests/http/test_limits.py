@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
+from api import exchange
 from api.exchange import BODY_BYTES_MAX, DISCARDED_BYTES_MAX, HEADER_BYTES_MAX, Server
 from tests import openapi, postgres
 from tests.http.conftest import Client
@@ -412,3 +413,35 @@ async def test_a_buyer_who_does_not_wait_for_the_answer_buys_all_the_same(
 
     await until(lambda: server.in_flight == 0)
     assert await client.left(option) == 8
+
+
+async def test_idle_connections_that_are_closed_leave_nothing_behind(
+    client: Client, server: Server
+) -> None:
+    for _ in range(20):
+        async with connected(client) as wire:
+            await assert_works(wire)
+
+    await until(lambda: not server.arriving)
+
+
+async def test_a_body_that_does_not_arrive_in_time_ends_the_connection(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "BODY_TIMEOUT_SECONDS", 0.1)
+    async with connected(client) as wire:
+        wire.send("POST /ticket_options HTTP/1.1", HOST, JSON, "Content-Length: 100", body=b"{")
+
+        assert await wire.is_closed()
+        await until(lambda: server.in_flight == 0)
+
+
+async def test_a_connection_that_sends_nothing_is_closed_in_time(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "HEADER_TIMEOUT_SECONDS", 0.1)
+    async with connected(client) as wire:
+        wire.send_bytes(b"GET /livez HTTP/1.1\r\n")
+
+        assert await wire.is_closed()
+        await until(lambda: not server.arriving)
