@@ -10,11 +10,11 @@ COPY setup.py pyproject.toml constraints.txt README.md LICENSE ./
 COPY api api
 COPY db db
 # The cache stays on the building machine: a change of code does not download everything again.
-RUN --mount=type=cache,target=/root/.cache/pip pip install -c constraints.txt .
+RUN pip install --no-cache-dir -c constraints.txt .
 
 
 FROM build AS build-loadtest
-RUN --mount=type=cache,target=/root/.cache/pip pip install -c constraints.txt locust
+RUN pip install --no-cache-dir -c constraints.txt locust
 
 
 FROM python:3.13-slim AS run
