@@ -9,7 +9,6 @@ WORKDIR /src
 COPY setup.py pyproject.toml constraints.txt README.md LICENSE ./
 COPY api api
 COPY db db
-# The cache stays on the building machine: a change of code does not download everything again.
 RUN pip install --no-cache-dir -c constraints.txt .
 
 
