@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -85,7 +86,14 @@ def serving(data_dir: Path) -> Iterator[str]:
             except BlockingIOError:
                 logger.info("leaving the embedded PostgreSQL to the others that use it")
             else:
-                server.stop()
+                # Not the library's stop(): it does not know a server that was restarted meanwhile.
+                stop = ["stop", "-w", "-m", "fast", "-D", str(data_dir.resolve() / "postgres")]
+                subprocess.run(
+                    [program("pg_ctl"), *stop],
+                    capture_output=True,
+                    user=server.system_user,
+                    cwd="/",
+                )
 
 
 def _create_database(conninfo: str) -> None:

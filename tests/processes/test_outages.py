@@ -45,6 +45,7 @@ def outage(tmp_path: Path) -> Iterator[Outage]:
     with embedded.serving(tmp_path) as conninfo:
         migrate.migrate(conninfo)
         yield Outage(tmp_path, conninfo)
+    assert not (tmp_path / "postgres" / "postmaster.pid").exists(), "the server was left behind"
 
 
 @pytest.fixture
