@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+import tornado
 from tornado.httputil import HTTPHeaders
 
 from api import exchange
@@ -318,12 +319,14 @@ NOT_HTTP = [
     b"GET /li vez HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET /livez HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
     b"GET /livez HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n",
-    b"GET /livez HTTP/1.1\r\nHost: a\r\nX: y\r\n folded\r\n\r\n",
     b"GET /livez HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     b"POST /ticket_options HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     b"POST /ticket_options HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}xx",
 ]
+if tornado.version_info >= (6, 6):
+    # Older ones, for Python 3.10, unfold it: RFC 9112 (5.2) allows both.
+    NOT_HTTP.append(b"GET /livez HTTP/1.1\r\nHost: a\r\nX: y\r\n folded\r\n\r\n")
 
 
 async def test_what_is_not_http_is_refused_and_ends_the_connection(
