@@ -28,7 +28,6 @@ BUSY: Final = "busy"
 SWEEP_SECONDS = 0.25
 """How often it is looked for items whose time is up."""
 
-
 ARRIVAL_TURNS = 5
 """Turns of the event loop before a call for many keys: as many as a request takes from its socket
 to here, so that what has already arrived goes along. When there is nothing, they take no time."""

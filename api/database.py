@@ -27,9 +27,9 @@ RECONNECT_SECONDS = 1.0
 RESEND_PAUSE_SECONDS = 0.05
 """How long a call whose connection broke waits before it is sent again."""
 
-_WORTH_A_RESEND = (
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.DeadlockDetected,
+_ROLLED_BACK = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+
+_SHUT_DOWN = (
     psycopg.errors.AdminShutdown,
     psycopg.errors.CrashShutdown,
     psycopg.errors.CannotConnectNow,
@@ -112,13 +112,14 @@ class Database:
             except (PoolTimeout, PoolClosed):
                 raise Problem(UNAVAILABLE) from None
             except psycopg.OperationalError as error:
-                # Without a SQLSTATE it is libpq's: the connection broke, the outcome is unknown.
-                is_broken = error.sqlstate is None
-                if not is_broken and not isinstance(error, _WORTH_A_RESEND):
+                # Without a SQLSTATE it is libpq's: the connection broke, the outcome is unknown;
+                # and so it is when the server went down around the commit.
+                if error.sqlstate is None or isinstance(error, _SHUT_DOWN):
+                    may_be_stored = True
+                elif not isinstance(error, _ROLLED_BACK):
                     if may_be_stored:
                         raise Problem(UNAVAILABLE) from error
                     raise
-                may_be_stored = may_be_stored or is_broken
                 logger.info("sending a call again: %s", str(error).partition("\n")[0])
                 await asyncio.sleep(RESEND_PAUSE_SECONDS)
 

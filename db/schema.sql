@@ -337,8 +337,10 @@ BEGIN
     FOR NO KEY UPDATE;
 
     IF NOT FOUND THEN
-        SELECT option.allocation
-        INTO remaining
+        -- Not locked, so nothing may be sold, whatever is left by now.
+        remaining := 0;
+
+        PERFORM
         FROM ticketing_private.ticket_options AS option
         WHERE option.id = option_id;
 
