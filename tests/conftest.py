@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +13,18 @@ from tornado.ioloop import IOLoop
 
 from tests import postgres
 from tests.postgres import Server
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this run a folder of its own for temporary files.
+
+    Every run of pytest closes the folder that it shares with the others to other system users, and
+    run as root, the servers of a run that is under way are other users.
+    """
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="ticketing-tests-")
+        atexit.register(shutil.rmtree, config.option.basetemp, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
