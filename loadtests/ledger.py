@@ -1,0 +1,94 @@
+"""What buyers asked for and what they were answered: one entry for each request.
+
+As in Jepsen's histories, an entry ends as *acknowledged*, *refused* or *unknown*, and unknown is
+neither: what was acknowledged must be stored, what was refused must not, and what is unknown may.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["acknowledged", "refused", "unknown"]
+
+NO_ANSWER = 0
+"""The status of a request whose connection broke, or whose answer did not come in time."""
+
+_CLOCK_OFFSET_SECONDS = time.time() - time.monotonic()
+
+
+def now() -> float:
+    """Seconds since 1970, on a clock that never steps back within a process."""
+    return _CLOCK_OFFSET_SECONDS + time.monotonic()
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True):
+    """A request and its answer.
+
+    Attributes:
+        kind: ``read``, ``purchase``, or ``nonsense`` for what the service must refuse.
+        option_id: the option that the request was about.
+        user_id: who purchases. Each purchase has a user of its own; all requests that have the same
+            one are the same purchase, sent again with the same Idempotency-Key.
+        quantity: tickets asked for; None if no sensible number was.
+        sent_at: by `now`.
+        answered_at: by `now`.
+        status: of the answer, or `NO_ANSWER`.
+        code: of a problem.
+        purchase_id: what the answer says that the purchase is called.
+        left: what a read showed.
+        source: the process that sent it; only times of the same source are compared.
+        is_expected: whether the contract has such an answer to such a request.
+    """
+
+    kind: Literal["read", "purchase", "nonsense"]
+    option_id: str
+    user_id: str | None
+    quantity: int | None
+    sent_at: float
+    answered_at: float
+    status: int
+    code: str | None
+    purchase_id: str | None
+    left: int | None
+    source: str
+    is_expected: bool
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the one who asked knows now."""
+        if 200 <= self.status < 400:
+            return "acknowledged"
+        return "refused" if 400 <= self.status < 500 else "unknown"
+
+
+class Ledger:
+    """The entries of a sale, and what was put on sale.
+
+    Attributes:
+        capacities: tickets put on sale, by the option's id.
+        deleted: options that an operator deleted during the sale, with all that was sold of them.
+        entries: in the order of their answers, for each source.
+        source: the name of this process in the entries that it makes.
+    """
+
+    def __init__(self) -> None:
+        self.capacities: dict[str, int] = {}
+        self.deleted: set[str] = set()
+        self.entries: list[Entry] = []
+        self.source = uuid.uuid4().hex[:8]
+
+    def totals(self) -> Counter[str]:
+        """How many requests there were, by kind and outcome, such as ``purchase refused``."""
+        return Counter(f"{each.kind} {each.outcome}" for each in self.entries)
+
+    def by_option(self) -> dict[str, list[Entry]]:
+        """The entries of each option."""
+        found: dict[str, list[Entry]] = {option_id: [] for option_id in self.capacities}
+        for entry in self.entries:
+            found[entry.option_id].append(entry)
+        return found
