@@ -29,6 +29,8 @@ RESEND_PAUSE_SECONDS = 0.05
 
 _ROLLED_BACK = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 
+_TIMED_OUT = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
+
 _SHUT_DOWN = (
     psycopg.errors.AdminShutdown,
     psycopg.errors.CrashShutdown,
@@ -101,7 +103,7 @@ class Database:
     async def _call_until_known(
         self, statement: str, arguments: Sequence[object]
     ) -> list[tuple[Any, ...]]:
-        may_be_stored = False
+        may_be_stored = has_timed_out = False
         while True:
             try:
                 async with self._pool.connection(timeout=self.timeout_seconds) as connection:
@@ -116,6 +118,10 @@ class Database:
                 # and so it is when the server went down around the commit.
                 if error.sqlstate is None or isinstance(error, _SHUT_DOWN):
                     may_be_stored = True
+                elif isinstance(error, _TIMED_OUT) and not has_timed_out:
+                    # Once: a server that stood still for a while counts that time too, and the
+                    # one that held the lock did not get to release it.
+                    has_timed_out = True
                 elif not isinstance(error, _ROLLED_BACK):
                     if may_be_stored:
                         raise Problem(UNAVAILABLE) from error

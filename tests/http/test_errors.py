@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -391,6 +392,24 @@ async def test_a_purchase_that_waits_too_long_for_a_lock_is_refused_and_takes_no
 
         assert_problem(answer, 503, "overloaded")
         assert await client.left(option) == 10
+
+
+async def test_a_purchase_whose_wait_for_a_lock_timed_out_is_sent_once_more(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "api.database")
+    async with serving(database, Settings(lock_timeout_seconds=1.0)) as client:
+        await client.get("/readyz")
+        option = await client.new_option(allocation=10)
+        with postgres.connect(database) as connection, connection.transaction():
+            _lock_options(connection)
+            purchase = asyncio.create_task(client.post(f"{option}/purchases", PURCHASE))
+            resent = "sending a call again: canceling statement due to lock timeout"
+            while resent not in caplog.text:  # noqa: ASYNC110, the log tells nobody of a line
+                await asyncio.sleep(0.01)
+
+        assert (await purchase).code == 201
+        assert await client.left(option) == 10 - PURCHASE["quantity"]
 
 
 async def test_too_many_waiting_purchases_are_refused_at_once_and_the_others_made(
