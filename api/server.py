@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 import signal
 import socket
 import time
@@ -34,6 +35,9 @@ KILL_GRACE_SECONDS = 5.0
 
 BACKLOG = 1024
 """Connections that may wait to be accepted, for each worker."""
+
+ACCEPT_TURNS = 1000
+"""Turns of the event loop at most before a worker that stops ceases to accept connections."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -163,11 +167,20 @@ async def _work(
     loop.remove_reader(alive_reader)
     looking.cancel()
     readiness.is_stopping = True
+    await _accept_all(listener)
     server.http.stop()
     if not await server.drain(settings.drain_timeout_seconds):
         logger.error("worker %s: %s requests unanswered", os.getpid(), server.in_flight)
     await server.close()
     await database.close()
+
+
+async def _accept_all(listener: Sequence[socket.socket]) -> None:
+    """Let the server accept what has connected: closing the socket would reset it."""
+    for _ in range(ACCEPT_TURNS):
+        if not select.select(listener, (), (), 0)[0]:
+            return
+        await asyncio.sleep(0)
 
 
 def _reap(pids: Iterable[int]) -> list[tuple[int, int]]:
