@@ -4,26 +4,30 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEWMAN_VERSION := 6.2.1
+# The whole suite waits more than it works. Starting processes costs more than a part of it.
+IN_PARALLEL := --numprocesses=3 --dist=worksteal
 
-.PHONY: help serve test lint format schema loadtest bench postman clean
+.PHONY: help serve test lint format schema loadtest faults schemathesis bench postman clean
 
 help:
-	@echo 'make serve     serve on port 3000, on an embedded PostgreSQL'
-	@echo 'make test      run the whole suite'
-	@echo 'make lint      check formatting, rules, types and migrations'
-	@echo 'make format    format the code'
-	@echo 'make schema    make db/schema.sql anew from the migrations and procedures'
-	@echo 'make loadtest  prove with Locust that nothing is oversold'
-	@echo 'make bench     measure how fast it is (needs wrk)'
-	@echo 'make postman   run the Postman collection (needs Node.js)'
-	@echo 'make clean     remove what make made, except data'
+	@echo 'make serve        serve on port 3000, on an embedded PostgreSQL'
+	@echo 'make test         run the whole suite'
+	@echo 'make lint         check formatting, rules, types and migrations'
+	@echo 'make format       format the code'
+	@echo 'make schema       make db/schema.sql anew from the migrations and procedures'
+	@echo 'make loadtest     prove with Locust that nothing is oversold'
+	@echo 'make faults       kill, stop and cut what it runs on, and see that nothing is lost'
+	@echo 'make schemathesis ask 20000 things made up from the document'
+	@echo 'make bench        measure how fast it is (needs wrk)'
+	@echo 'make postman      run the Postman collection (needs Node.js)'
+	@echo 'make clean        remove what make made, except data'
 
 serve: $(VENV)/.installed
 	@$(BIN)/python -m api serve
 
 test: $(VENV)/.installed-dev
 	@echo 'Running the suite, against a PostgreSQL of its own.'
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -41,6 +45,12 @@ schema: $(VENV)/.installed
 loadtest: $(VENV)/.installed-dev
 	@$(BIN)/python -m loadtests.run $(ARGS)
 
+faults: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+schemathesis: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.schemathesis $(ARGS)
+
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m loadtests.bench $(ARGS)
 
@@ -48,7 +58,8 @@ postman: $(VENV)/.installed-dev node_modules/.bin/newman
 	@$(BIN)/python -m pytest tests/processes/test_postman.py
 
 clean:
-	rm -rf $(VENV) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	    loadtests/reports
 
 node_modules/.bin/newman:
 	@command -v npm >/dev/null || { \

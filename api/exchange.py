@@ -1,16 +1,22 @@
 """The wire: how requests arrive on Tornado's HTTP server, and how their answers leave.
 
-Everything that arrives is bounded in size and time, and everything that is refused gets an answer,
-except bytes that are no HTTP.
+Everything that arrives is bounded in size and time. Everything that is refused gets an answer, also
+what is no HTTP; only a request that does not come to its end in time gets none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
+import weakref
+from asyncio import Future
+from collections.abc import Awaitable
+from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Any
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
@@ -22,6 +28,7 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from api import logs, problems
 from api.problems import Problem
@@ -36,7 +43,7 @@ more, the 413 comes at once and the connection is closed, ..."""
 
 LINGER_SECONDS = 2.0
 """... but not before the client has stopped sending, or so long: a connection that is closed with
-data unread is reset, and the client would not get to see its 413."""
+data unread is reset, and the client would not get to see its answer."""
 
 HEADER_BYTES_MAX = 16 * 1024
 """Request line and headers together."""
@@ -52,6 +59,9 @@ SWEEP_SECONDS = 1.0
 
 QUIET_SECONDS = 0.2
 """Draining ends when no request has come for so long: one may have been on its way."""
+
+_BARE_REFUSAL = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+"""What Tornado answers to what it cannot read."""
 
 _STATUS_LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
 _DIGITS = re.compile(r"[0-9]+")
@@ -74,9 +84,10 @@ class Server(HTTPServerConnectionDelegate):
         self.is_draining = False
         self.arriving: set[Exchange] = set()
         self._last_request_at = 0.0
+        self._lingering: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         # Bodies are bounded in the exchange; Tornado would answer with 400, and without a body.
-        self.http = HTTPServer(self, max_header_size=HEADER_BYTES_MAX, max_body_size=2**63)
+        self.http = _HTTPServer(self, max_header_size=HEADER_BYTES_MAX, max_body_size=2**63)
         # Times are bounded by the sweeper: a timer for each request costs more than it is worth.
         self.http.conn_params.header_timeout = None
 
@@ -109,11 +120,24 @@ class Server(HTTPServerConnectionDelegate):
             now = time.monotonic()
         return True
 
+    def end(self, connection: socket.socket, answer: bytes) -> None:
+        """Send a last answer, and close the connection when the client has stopped sending."""
+        with suppress(OSError):
+            # At once, since the process may be about to end; what does not fit is sent later.
+            answer = answer[connection.send(answer) :]
+        task = asyncio.ensure_future(_send_and_linger(connection, answer))
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
+        task.add_done_callback(lambda _: connection.close())
+
     async def close(self) -> None:
         """Close every connection."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         await self.http.close_all_connections()
+        for task in self._lingering:
+            task.cancel()
+        await asyncio.gather(*self._lingering, return_exceptions=True)
 
     def _sweep(self) -> None:
         now = time.monotonic()
@@ -124,10 +148,61 @@ class Server(HTTPServerConnectionDelegate):
             self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
 
+class _HTTPServer(HTTPServer):
+    """Tornado's server, on streams of our own."""
+
+    def handle_stream(self, stream: IOStream, address: tuple[object, ...]) -> None:
+        super().handle_stream(_Stream(stream.socket), address)
+
+
+class _Stream(IOStream):
+    """A connection that does not end without an answer to what Tornado cannot read.
+
+    Attributes:
+        exchange: the latest one.
+        last_answer: sent when the connection is closed.
+    """
+
+    exchange: Exchange
+    last_answer = b""
+
+    def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        """Read the head of a request."""
+        if self.closed():
+            # Tornado would go on with what had been read before, and nobody would get its answers.
+            raise StreamClosedError
+        return super().read_until_regex(regex, max_bytes)
+
+    def write(self, data: bytes | memoryview) -> Future[None]:
+        """Write, or refuse what Tornado refuses."""
+        if data == _BARE_REFUSAL and not self.closed():
+            self.exchange.refuse("What came is not an HTTP/1.1 request.")
+        return super().write(data)
+
+    def close(self, exc_info: Any = False) -> None:
+        """Close, and if it is because what came is too long, refuse that."""
+        if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
+            kib = HEADER_BYTES_MAX // 1024
+            self.exchange.refuse(f"Request line and headers together are larger than {kib} KiB.")
+        if isinstance(exc_info, OSError):
+            # The stream keeps its error, whose frames would keep the stream, and all that is in it.
+            exc_info.__traceback__ = None
+        super().close(exc_info)
+
+    def close_fd(self) -> None:
+        """Close the socket, now or when the last answer was sent."""
+        if self.last_answer:
+            self.exchange.server.end(self.socket, self.last_answer)
+            self.socket = None  # type: ignore[assignment]  # as Tornado leaves it
+        else:
+            super().close_fd()
+
+
 class Exchange(HTTPMessageDelegate):
     """One request as it arrives, and its answer.
 
     Attributes:
+        server: which the request came to.
         deadline: until when what is awaited must have arrived, on the monotonic clock.
     """
 
@@ -138,11 +213,11 @@ class Exchange(HTTPMessageDelegate):
         "_is_answered",
         "_is_read",
         "_keep_alive",
-        "_lingering",
         "_request",
-        "_server",
         "_started_at",
+        "_stream",
         "deadline",
+        "server",
     )
 
     _request: Request
@@ -150,13 +225,15 @@ class Exchange(HTTPMessageDelegate):
     _keep_alive: str | None
 
     def __init__(self, server: Server, connection: HTTP1Connection) -> None:
-        self._server = server
+        assert isinstance(connection.stream, _Stream)
+        self.server = server
         self._connection = connection
+        self._stream = connection.stream
+        self._stream.exchange = weakref.proxy(self)  # a cycle would stay until it is collected
         self._body = b""
         self._body_bytes = 0
         self._is_answered = False
         self._is_read = False
-        self._lingering: asyncio.TimerHandle | None = None
         self.deadline = time.monotonic() + HEADER_TIMEOUT_SECONDS
         server.arriving.add(self)
 
@@ -172,62 +249,64 @@ class Exchange(HTTPMessageDelegate):
         self.deadline = self._started_at + BODY_TIMEOUT_SECONDS
         self._request = Request(method, path, headers)
         self._keep_alive = _connection_header(version, headers)
-        self._server.request_arrives()
+        self.server.request_arrives()
         try:
             _check_framing(version, headers)
         except Problem as problem:
-            will_be_sent = problem.kind is problems.BODY_TOO_LARGE and "Expect" not in headers
-            self._answer(problem_response(problem), lingers=will_be_sent)
-            if not will_be_sent:
-                # Tornado must not look for a body that nobody sends, or can tell the length of.
-                headers.pop("Content-Length", None)
-                headers.pop("Transfer-Encoding", None)
+            self._answer(problem_response(problem))
 
     def data_received(self, chunk: bytes) -> None:
         self._body_bytes += len(chunk)
         if self._body_bytes <= BODY_BYTES_MAX:
             self._body += chunk
         elif self._body_bytes > DISCARDED_BYTES_MAX:
-            self._answer(problem_response(Problem(problems.BODY_TOO_LARGE)), lingers=True)
+            self._answer(problem_response(Problem(problems.BODY_TOO_LARGE)))
 
     def finish(self) -> None:
         self._is_read = True
-        self._server.arriving.discard(self)
-        if self._is_answered:
-            self._close()
-        elif self._body_bytes > BODY_BYTES_MAX:
+        self.server.arriving.discard(self)
+        if self._body_bytes > BODY_BYTES_MAX:
             self._answer(problem_response(Problem(problems.BODY_TOO_LARGE)))
-        else:
+        elif not self._is_answered:
             self._request.body = self._body
-            task = asyncio.ensure_future(self._server.application.respond(self._request))
+            task = asyncio.ensure_future(self.server.application.respond(self._request))
             task.add_done_callback(self._answer_with)
+
+    def refuse(self, detail: str) -> None:
+        """Answer what cannot be read as a request, or as the rest of one."""
+        self.server.arriving.discard(self)
+        if hasattr(self, "_request"):
+            detail = "The chunks of the body are not well formed."
+        else:
+            self._started_at = time.monotonic()
+            self._request = Request("-", "-", HTTPHeaders())
+            self.server.request_arrives()
+        self._answer(problem_response(Problem(problems.MALFORMED_HEADER, detail)))
 
     def on_connection_close(self) -> None:
         """The connection broke before the request had arrived; nobody waits for an answer."""
-        self._server.arriving.discard(self)
-        if self._lingering is not None:
-            self._lingering.cancel()
+        self.server.arriving.discard(self)
         if not self._is_answered and hasattr(self, "_request"):
             self._is_answered = True
-            self._server.in_flight -= 1
+            self.server.in_flight -= 1
 
     def is_over(self, now: float) -> bool:
         """Whether what is awaited will not come: its time is up, or the connection was closed."""
-        return self.deadline < now or self._connection.stream.closed()
+        return self.deadline < now or self._stream.closed()
 
     def give_up(self) -> None:
         """Close the connection, and forget it."""
-        self._server.arriving.discard(self)
+        self.server.arriving.discard(self)
         self._connection.close()
 
     def _answer_with(self, task: asyncio.Future[Response]) -> None:
         self._answer(task.result())
 
-    def _answer(self, response: Response, *, lingers: bool = False) -> None:
+    def _answer(self, response: Response) -> None:
         if self._is_answered:
             return
         self._is_answered = True
-        self._server.in_flight -= 1
+        self.server.in_flight -= 1
         request, status, body = self._request, response.status, response.body
         # Written as it goes to the wire: Tornado's way, by a dictionary of headers, takes as long
         # as all else that is done here for a purchase.
@@ -236,30 +315,36 @@ class Exchange(HTTPMessageDelegate):
             head += f"Content-Length: {len(body)}\r\n"
         if body:
             head += f"Content-Type: {response.content_type}\r\n"
-        closes = self._server.is_draining or not self._is_read
+        closes = self.server.is_draining or not self._is_read
         if closes:
             head += "Connection: close\r\n"
         elif self._keep_alive is not None:
             head += f"Connection: {self._keep_alive}\r\n"
         for name, value in response.headers:
             head += f"{name}: {value}\r\n"
-        sent = b"" if request.method == "HEAD" else body
-        written = self._connection.write(head.encode("ascii") + b"\r\n" + sent)
-        if lingers:
-            loop = asyncio.get_running_loop()
-            self._lingering = loop.call_later(LINGER_SECONDS, self._close)
+        answer = head.encode("ascii") + b"\r\n" + (b"" if request.method == "HEAD" else body)
+        if closes:
+            self._stream.last_answer = answer
+            self._connection.close()
         else:
+            self._connection.write(answer)
             self._connection.finish()
-            if closes:
-                written.add_done_callback(lambda _: self._connection.close())
         seconds = time.monotonic() - self._started_at
         logs.log_request(status, request.method, request.path, seconds, request.id)
 
-    def _close(self) -> None:
-        if self._lingering is not None:
-            self._lingering.cancel()
-        self._connection.finish()
-        self._connection.close()
+
+async def _send_and_linger(connection: socket.socket, data: bytes) -> None:
+    """Send the last that is to be sent, and wait until the client has stopped sending."""
+
+    async def send_and_linger() -> None:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(connection, data)
+        connection.shutdown(socket.SHUT_WR)
+        while await loop.sock_recv(connection, 64 * 1024):  # noqa: ASYNC110
+            await asyncio.sleep(0)  # what comes may never stop, and others want their turn
+
+    with suppress(OSError, asyncio.TimeoutError):
+        await asyncio.wait_for(send_and_linger(), LINGER_SECONDS)
 
 
 def _connection_header(version: str, headers: HTTPHeaders) -> str | None:

@@ -14,6 +14,11 @@ from api.handlers.operations import OPENAPI
 DOCUMENT: dict[str, Any] = json.loads(OPENAPI)
 
 
+def operations() -> int:
+    """How many the document has."""
+    return sum("responses" in part for item in DOCUMENT["paths"].values() for part in item.values())
+
+
 def resolve(node: Any) -> Any:
     """The node, or what its ``$ref`` points to."""
     while "$ref" in node:
@@ -24,18 +29,25 @@ def resolve(node: Any) -> Any:
     return node
 
 
+ON_ANY_PATH = {
+    "400": {"$ref": "#/components/responses/MalformedHeader"},
+    "413": {"$ref": "#/components/responses/BodyTooLarge"},
+}
+"""What `info.description` says that any path may answer."""
+
+OF_EVERY_ANSWER = {"date", "content-length", "content-type", "connection"}
+"""Headers that a document need not name."""
+
+
 def check_answer(method: str, path: str, status: int, headers: Any, body: bytes) -> None:
     """Fail unless the document has this answer to this request."""
-    operation = _operation(method, path.partition("?")[0])
-    if operation is None:
-        expected = {"responses": {"404": {"$ref": "#/components/responses/NotFound"}}}
-        if status == 405:
-            expected = {"responses": {"405": {"$ref": "#/components/responses/MethodNotAllowed"}}}
-        operation = expected
-    responses = operation["responses"]
+    responses = _responses(method, path.partition("?")[0])
     assert str(status) in responses, f"{method} {path} has no {status} in openapi.json"
     response = resolve(responses[str(status)])
-    for name, header in response.get("headers", {}).items():
+    documented = response.get("headers", {})
+    unknown = {name.lower() for name in headers} - {name.lower() for name in documented}
+    assert unknown <= OF_EVERY_ANSWER, f"{method} {path}: {status} with {unknown}"
+    for name, header in documented.items():
         header = resolve(header)
         if header.get("required"):
             assert name in headers, f"{method} {path}: {status} without {name}"
@@ -47,14 +59,34 @@ def check_answer(method: str, path: str, status: int, headers: Any, body: bytes)
         media_type = headers["Content-Type"]
         assert media_type in response.get("content", {}), f"{media_type} is not in openapi.json"
         _validate(json.loads(body), response["content"][media_type]["schema"])
+    else:
+        assert method == "HEAD" or status < 400, f"{method} {path}: {status} without a body"
 
 
-def _operation(method: str, path: str) -> Any:
+def check_refusal(status: int, headers: Any, body: bytes) -> None:
+    """Fail unless this is how the document says that what is no request is answered."""
+    assert status == 400
+    check_answer("", "", status, headers, body)
+
+
+def check_problem(status: int, body: bytes) -> None:
+    """Fail unless this is the body of an error."""
+    problem = json.loads(body)
+    _validate(problem, {"$ref": "#/components/schemas/Problem"})
+    assert problem["status"] == status
+
+
+def _responses(method: str, path: str) -> Any:
+    """The answers that the document has for the method and the path."""
+    not_found = {"404": {"$ref": "#/components/responses/NotFound"}}
     for template, item in DOCUMENT["paths"].items():
-        pattern = re.sub(r"\{[^}]*\}", "[^/]+", template)
-        if re.fullmatch(pattern, path):
-            return item.get(method.lower())
-    return None
+        if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path):
+            if method.isupper() and method.lower() in item:
+                return item[method.lower()]["responses"]
+            not_allowed = {"405": {"$ref": "#/components/responses/MethodNotAllowed"}}
+            # What stands where an id does may be none, and then there is no such path.
+            return {**ON_ANY_PATH, **not_allowed, **(not_found if "{" in template else {})}
+    return {**ON_ANY_PATH, **not_found}
 
 
 def _validate(instance: Any, schema: Any) -> None:

@@ -10,7 +10,7 @@ import api
 from api.exchange import Server
 from tests import postgres
 from tests.http.conftest import Client
-from tests.http.test_limits import HOST, connected
+from tests.http.wire import HOST, connected
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])

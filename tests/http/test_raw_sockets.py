@@ -1,0 +1,295 @@
+"""What no client library would send: each of it gets an answer that the document has, or none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+
+import pytest
+
+from api import exchange, logs
+from api.exchange import Server
+from tests import hostile, postgres
+from tests.hostile import message
+from tests.http.conftest import Client
+from tests.http.wire import HOST, JSON, Wire, assert_works, connected, until
+
+USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
+
+
+def purchase(option: str, quantity: int, *headers: str) -> bytes:
+    """A good purchase, but for the headers given."""
+    body = json.dumps({"quantity": quantity, "user_id": USER}).encode()
+    length = f"Content-Length: {len(body)}"
+    return message(f"POST {option}/purchases HTTP/1.1", JSON, length, *headers, body=body)
+
+
+def options(database: str) -> int:
+    """How many ticket options are stored."""
+    with postgres.connect(database) as connection:
+        count: int = postgres.value(connection, "SELECT count(*) FROM ticketing.ticket_options")
+        return count
+
+
+async def until_cut_off(wire: Wire, client: Client) -> None:
+    """Send until the connection breaks; meanwhile the service answers others."""
+    with suppress(ConnectionError):
+        while True:
+            wire.send_bytes(b"x" * 1_000)
+            await wire.drain()
+            assert (await client.get("/livez")).code == 200
+
+
+@pytest.mark.parametrize("kind", ["NOT_HTTP", "TOO_LARGE"])
+async def test_what_is_no_request_is_refused_and_ends_the_connection(
+    client: Client, server: Server, subtests: pytest.Subtests, kind: str
+) -> None:
+    for case, sent in getattr(hostile, kind).items():
+        with subtests.test(case):
+            async with connected(client) as wire:
+                wire.send_bytes(sent)
+                answer = await wire.refusal()
+
+                assert answer.code == "malformed_header"
+                assert answer.headers["Connection"] == "close"
+                assert await wire.is_closed()
+            assert server.in_flight == 0
+            assert (await client.get("/livez")).code == 200
+
+
+@pytest.mark.parametrize("kind", ["BAD_FRAMING", "BAD_CHUNKS"])
+async def test_a_body_whose_end_is_in_doubt_is_refused_and_ends_the_connection(
+    client: Client, server: Server, database: str, subtests: pytest.Subtests, kind: str
+) -> None:
+    for case, sent in getattr(hostile, kind).items():
+        with subtests.test(case):
+            async with connected(client) as wire:
+                wire.send_bytes(sent)
+                answer = await wire.answer("POST", "/ticket_options")
+
+                assert (answer.status, answer.code) == (400, "malformed_header")
+                assert answer.headers["Connection"] == "close"
+                assert await wire.is_closed()
+            assert server.in_flight == 0
+            assert (await client.get("/livez")).code == 200
+
+    assert options(database) == 0
+
+
+async def test_a_request_that_is_odd_but_right_is_answered_and_the_connection_goes_on(
+    client: Client, server: Server, subtests: pytest.Subtests
+) -> None:
+    for case, (sent, method, path, status) in hostile.ODD_BUT_RIGHT.items():
+        with subtests.test(case):
+            async with connected(client) as wire:
+                wire.send_bytes(sent)
+
+                assert (await wire.answer(method, path)).status == status
+                await assert_works(wire)
+            assert server.in_flight == 0
+
+
+async def test_a_key_that_is_not_ascii_is_refused_and_takes_nothing(client: Client) -> None:
+    option = await client.new_option(allocation=10)
+    purchases = f"{option}/purchases"
+
+    async with connected(client) as wire:
+        for key in ("caf\u00e9", "caf\u00e9".encode().decode("latin-1"), "\u00a0"):
+            wire.send_bytes(purchase(option, 1, HOST, f"Idempotency-Key: {key}"))
+            answer = await wire.answer("POST", purchases)
+
+            assert (answer.status, answer.code) == (400, "malformed_header")
+        await assert_works(wire)
+    assert await client.left(option) == 10
+
+
+async def test_a_request_that_ends_early_wherever_it_does_is_forgotten(
+    client: Client, server: Server, database: str
+) -> None:
+    whole = [
+        hostile.post(HOST, "Content-Length: 42"),
+        hostile.chunked(b"10\r\n" + hostile.OPTION[:16] + b"\r\n1A\r\n" + hostile.OPTION[16:]),
+    ]
+    for sent in whole:
+        for end in range(len(sent)):
+            async with connected(client) as wire:
+                wire.send_bytes(sent[:end])
+                wire.send_end()
+
+                assert await wire.is_closed(), end
+            assert server.in_flight == 0, end
+
+    assert options(database) == 0
+    assert (await client.get("/livez")).code == 200
+
+
+async def test_requests_that_come_byte_by_byte_are_answered_as_any_other(client: Client) -> None:
+    option = await client.new_option(allocation=100)
+    body = json.dumps({"quantity": 3, "user_id": USER}).encode()
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:9], body[9:], b""))
+    sent = (
+        hostile.get(HOST, target=option)
+        + purchase(option, 2, HOST)
+        + message(
+            f"POST {option}/purchases HTTP/1.1",
+            HOST,
+            JSON,
+            "Transfer-Encoding: chunked",
+            body=chunks,
+        )
+        + hostile.get(HOST, target=option)
+    )
+
+    async with connected(client) as wire:
+        for byte in sent:
+            wire.send_bytes(bytes([byte]))
+            await asyncio.sleep(0)
+        statuses = [
+            (await wire.answer(method, path)).status
+            for method, path in [
+                ("GET", option),
+                ("POST", f"{option}/purchases"),
+                ("POST", f"{option}/purchases"),
+            ]
+        ]
+        last = await wire.answer("GET", option)
+
+        assert statuses == [200, 201, 201]
+        assert json.loads(last.body)["allocation"] == 95
+        await assert_works(wire)
+
+
+async def test_what_never_comes_to_its_end_is_closed_in_time(
+    client: Client,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    subtests: pytest.Subtests,
+) -> None:
+    monkeypatch.setattr(exchange, "HEADER_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(exchange, "BODY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(exchange, "SWEEP_SECONDS", 0.05)
+    for case, sent in hostile.WITHOUT_AN_END.items():
+        with subtests.test(case):
+            async with connected(client) as wire:
+                wire.send_bytes(sent)
+
+                assert await wire.is_closed()
+            await until(lambda: not server.arriving)
+            assert server.in_flight == 0
+
+
+async def test_the_log_has_a_line_for_what_is_refused(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    subtests: pytest.Subtests,
+) -> None:
+    # What set_up() chooses; it would also take the place of pytest's handlers.
+    monkeypatch.setattr(logs, "_request_line", logs._json_request_line)
+    for case, sent, method, path in (
+        ("no HTTP", b"nonsense\r\n\r\n", "-", "-"),
+        ("too large", b"x" * 20_000, "-", "-"),
+        ("a bad chunk", hostile.chunked(b"zz\r\n"), "POST", "/ticket_options"),
+    ):
+        with subtests.test(case):
+            async with connected(client) as wire:
+                wire.send_bytes(sent)
+                answer = await wire.refusal()
+
+            [line] = map(json.loads, capfd.readouterr().err.splitlines())
+            assert line["request_id"] == answer.headers["X-Request-ID"]
+            assert (line["status"], line["method"], line["path"]) == (400, method, path)
+
+
+async def test_pipelined_requests_are_answered_in_their_order(client: Client) -> None:
+    option = await client.new_option(allocation=100)
+    purchases = f"{option}/purchases"
+    sequence = []
+
+    async with connected(client) as wire:
+        for quantity in (1, 2, 3, 4, 0, 5):
+            wire.send_bytes(purchase(option, quantity, HOST))
+            wire.send(f"GET {option} HTTP/1.1", HOST)
+        for _ in range(6):
+            sequence.append((await wire.answer("POST", purchases)).status)
+            sequence.append(json.loads((await wire.answer("GET", option)).body)["allocation"])
+        await assert_works(wire)
+
+    assert sequence == [201, 99, 201, 97, 201, 94, 201, 90, 422, 90, 201, 85]
+
+
+@pytest.mark.parametrize("end", ["a header in doubt", "no request", "too large", "Connection"])
+async def test_what_was_pipelined_after_the_end_of_a_connection_is_not_done(
+    client: Client, server: Server, end: str
+) -> None:
+    option = await client.new_option(allocation=100)
+    purchases = f"{option}/purchases"
+    last, status = {
+        "a header in doubt": (purchase(option, 4), 400),
+        "no request": (b"nonsense\r\n\r\n", 400),
+        "too large": (purchase(option, 4, HOST, f"X: {'x' * 20_000}"), 400),
+        "Connection": (purchase(option, 4, HOST, "Connection: close"), 201),
+    }[end]
+
+    async with connected(client) as wire:
+        wire.send_bytes(
+            purchase(option, 1, HOST)
+            + purchase(option, 2, HOST)
+            + last
+            + purchase(option, 8, HOST)
+            + purchase(option, 16, HOST)
+        )
+        statuses = [(await wire.answer("POST", purchases)).status for _ in range(3)]
+
+        assert statuses == [201, 201, status]
+        assert await wire.is_closed()
+    await until(lambda: server.in_flight == 0)
+    assert await client.left(option) == (97 if status == 400 else 93)
+
+
+async def test_http_1_0_needs_no_host_and_gets_one_answer_a_connection(client: Client) -> None:
+    async with connected(client) as wire:
+        wire.send_bytes(b"GET /livez HTTP/1.0\r\n\r\n" * 3)
+
+        assert (await wire.answer("GET", "/livez")).status == 200
+        assert await wire.is_closed()
+
+
+async def test_who_sends_a_lot_before_it_listens_sees_the_refusal(client: Client) -> None:
+    for sent in (
+        hostile.get(HOST, "X: y") + b"nonsense\r\n\r\n" + b"x" * 5_000_000,
+        hostile.get(HOST, "X: y") + b"x" * 5_000_000,
+        hostile.get(HOST, "X: y") + hostile.post(body=b"x" * 5_000_000),
+    ):
+        async with connected(client) as wire:
+            wire.send_bytes(sent)
+            await wire.drain()
+
+            assert (await wire.answer("GET", "/livez")).status == 200
+            assert (await wire.refusal()).code == "malformed_header"
+            assert await wire.is_closed()
+
+
+async def test_who_never_stops_sending_is_cut_off(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "LINGER_SECONDS", 0.1)
+    async with connected(client) as wire:
+        wire.send_bytes(b"nonsense\r\n\r\n")
+        assert (await wire.refusal()).status == 400
+
+        await until_cut_off(wire, client)
+
+
+async def test_a_server_that_closes_does_not_wait_for_those_that_it_refused(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "LINGER_SECONDS", 1_000.0)
+    async with connected(client) as wire:
+        wire.send_bytes(b"nonsense\r\n\r\n")
+        assert (await wire.refusal()).status == 400
+
+        await server.close()
+
+        await until_cut_off(wire, client)

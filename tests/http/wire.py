@@ -1,0 +1,117 @@
+"""Plain connections to the service, which send whatever they are told to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from tornado.httputil import HTTPHeaders
+
+from tests import openapi
+from tests.http.conftest import Client
+
+HOST = "Host: localhost"
+JSON = "Content-Type: application/json"
+
+
+class Answer:
+    """An answer as it came over the wire."""
+
+    def __init__(self, head: bytes, body: bytes) -> None:
+        status_line, _, headers = head.decode("ascii").partition("\r\n")
+        self.status = int(status_line.split(" ")[1])
+        self.headers = HTTPHeaders.parse(headers)
+        self.body = body
+
+    @property
+    def code(self) -> Any:
+        return json.loads(self.body)["code"]
+
+
+class Wire:
+    """One plain connection to the service, which sends whatever it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self._writer = writer
+
+    def send(self, *lines: str, body: bytes = b"") -> None:
+        """Send a request line and headers, and what follows them."""
+        self.send_bytes("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+    def send_bytes(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def answer(self, method: str, path: str) -> Answer:
+        """The next answer on the connection, held against openapi.json."""
+        answer = await self._answer(has_body=method != "HEAD")
+        openapi.check_answer(method, path, answer.status, answer.headers, answer.body)
+        return answer
+
+    async def refusal(self) -> Answer:
+        """The next answer, to what is no request, held against openapi.json."""
+        answer = await self._answer()
+        openapi.check_refusal(answer.status, answer.headers, answer.body)
+        return answer
+
+    async def _answer(self, *, has_body: bool = True) -> Answer:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).removesuffix(b"\r\n\r\n")
+        answer = Answer(head, b"")
+        if has_body:
+            answer.body = await self.reader.readexactly(int(answer.headers["Content-Length"]))
+        return answer
+
+    async def drain(self) -> None:
+        """Wait until what was sent has left, or nearly."""
+        await self._writer.drain()
+
+    def send_end(self) -> None:
+        """Say that nothing more will be sent, and go on listening."""
+        self._writer.write_eof()
+
+    async def is_closed(self) -> bool:
+        """Whether the service has nothing more to say here; waits until it is known."""
+        return await self.rest() == b""
+
+    async def rest(self) -> bytes:
+        """All that comes until the service closes the connection."""
+        try:
+            return await self.reader.read()
+        except ConnectionError:
+            return b""
+
+    async def close(self) -> None:
+        self._writer.close()
+        with suppress(ConnectionError):  # the service may have been faster
+            await self._writer.wait_closed()
+
+
+@asynccontextmanager
+async def connected(client: Client) -> AsyncIterator[Wire]:
+    host, _, port = client.url.removeprefix("http://").partition(":")
+    wire = Wire(*await asyncio.open_connection(host, int(port)))
+    try:
+        yield wire
+    finally:
+        await wire.close()
+
+
+def in_chunks(data: bytes, size: int) -> bytes:
+    """The data in the chunked transfer coding."""
+    pieces = [data[start : start + size] for start in range(0, len(data), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the service go on until the condition holds; the test's timeout is the bound."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
+async def assert_works(wire: Wire) -> None:
+    """Fail unless the connection still carries requests and their answers."""
+    wire.send("GET /livez HTTP/1.1", HOST)
+    assert (await wire.answer("GET", "/livez")).status == 200
