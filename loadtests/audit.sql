@@ -38,6 +38,8 @@ stored AS MATERIALIZED (
     WHERE purchase.ticket_option_id IN (SELECT option.id FROM option)
 ),
 
+-- Also one whose first sending has an unknown outcome: a refusal is the last word
+-- on all sendings, because what is left only ever falls.
 refused AS (
     SELECT
         asked.option_id,
@@ -46,7 +48,8 @@ refused AS (
     GROUP BY
         asked.option_id,
         asked.user_id
-    HAVING bool_and(asked.outcome = 'refused')
+    HAVING bool_or(asked.outcome = 'refused')
+        AND NOT bool_or(asked.outcome = 'acknowledged')
 ),
 
 sold AS (

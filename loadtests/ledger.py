@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -66,10 +67,19 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
         return "refused" if 400 <= self.status < 500 else "unknown"
 
 
+class _Head(msgspec.Struct, forbid_unknown_fields=True):
+    """The first line of a file with a ledger."""
+
+    title: str
+    capacities: dict[str, int]
+    deleted: set[str]
+
+
 class Ledger:
     """The entries of a sale, and what was put on sale.
 
     Attributes:
+        title: which sale this is, for people.
         capacities: tickets put on sale, by the option's id.
         deleted: options that an operator deleted during the sale, with all that was sold of them.
         entries: in the order of their answers, for each source.
@@ -77,6 +87,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
+        self.title = ""
         self.capacities: dict[str, int] = {}
         self.deleted: set[str] = set()
         self.entries: list[Entry] = []
@@ -92,3 +103,23 @@ class Ledger:
         for entry in self.entries:
             found[entry.option_id].append(entry)
         return found
+
+    def write(self, path: Path) -> None:
+        """Write it as lines of JSON: what was on sale, then an entry a line."""
+        head = _Head(self.title, self.capacities, self.deleted)
+        path.write_bytes(msgspec.json.Encoder().encode_lines([head, *self.entries]))
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        """The ledger that was written there.
+
+        Raises:
+            OSError: there is no such file.
+            msgspec.DecodeError: it is not a ledger.
+        """
+        head_line, _, entry_lines = path.read_bytes().partition(b"\n")
+        head = msgspec.json.decode(head_line, type=_Head)
+        ledger = cls()
+        ledger.title, ledger.capacities, ledger.deleted = head.title, head.capacities, head.deleted
+        ledger.entries = msgspec.json.Decoder(Entry).decode_lines(entry_lines)
+        return ledger

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -23,11 +24,17 @@ TIMEOUT_SECONDS = 30.0
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that is nobody's, and stays so until this process ends.
+
+    A socket that is bound and does not listen keeps others from being given the port, and lets
+    whoever asks for it by its number listen on it.
+    """
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    atexit.register(probe.close)
+    port: int = probe.getsockname()[1]
+    return port
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

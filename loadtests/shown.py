@@ -33,10 +33,10 @@ def otherwise(capacity: int, entries: Sequence[Entry]) -> Iterator[Finding]:
 
 
 class _Purchase:
-    """All that was sent for a purchase that is not certainly refused."""
+    """All that was sent for a purchase that may be stored."""
 
     def __init__(self, sends: Sequence[Entry]) -> None:
-        self.quantity = max(each.quantity or 0 for each in sends if each.kind == "purchase")
+        self.quantity = max(each.quantity or 0 for each in sends)
         self.sent_at = min(each.sent_at for each in sends)
         self.acknowledged_at = min(
             (each.answered_at for each in sends if each.outcome == "acknowledged"), default=None
@@ -44,12 +44,16 @@ class _Purchase:
 
 
 def _purchases(entries: Iterable[Entry]) -> list[_Purchase]:
-    sends: dict[str, list[Entry]] = defaultdict(list)
+    sends: dict[str | None, list[Entry]] = defaultdict(list)
     for entry in entries:
-        if entry.user_id is not None and entry.quantity is not None:
+        if entry.kind == "purchase":
             sends[entry.user_id].append(entry)
+    outcomes = {user_id: {each.outcome for each in own} for user_id, own in sends.items()}
     return [
-        _Purchase(own) for own in sends.values() if any(each.outcome != "refused" for each in own)
+        _Purchase(own)
+        for user_id, own in sends.items()
+        # A refusal is the last word, as audit.sql has it.
+        if "acknowledged" in outcomes[user_id] or "refused" not in outcomes[user_id]
     ]
 
 

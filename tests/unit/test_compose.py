@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from api import server, settings
 from api.settings import Settings
+from loadtests import connection, settling
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -151,6 +152,11 @@ def test_the_service_is_not_killed_while_it_drains() -> None:
     checked = settings.read({}, environment_of("service"))
     longest = checked.drain_timeout_seconds + server.KILL_GRACE_SECONDS
     assert seconds(SERVICES["service"]["stop_grace_period"]) > longest
+
+
+def test_the_load_test_is_not_killed_before_its_verdict() -> None:
+    longest = connection.TIMEOUT_SECONDS + 2 * settling.GIVES_UP_SECONDS
+    assert seconds(SERVICES["locust"]["stop_grace_period"]) > longest + 60
 
 
 @pytest.mark.parametrize("name", SERVICES)

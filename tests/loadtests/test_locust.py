@@ -1,0 +1,213 @@
+"""The load test as it is run: real processes, and the exit code is the verdict.
+
+The sales are under way all at once, because Locust takes its time to start and to end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from db import shipped
+from loadtests import report, service
+from loadtests.ledger import Ledger
+from loadtests.service import free_port, wait_for
+from tests.postgres import Server, connect, value
+
+LOCUST = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
+
+
+class Run:
+    """A sale in Locust, under way.
+
+    Attributes:
+        operator_url: of the database that is audited.
+    """
+
+    def __init__(self, folder: Path, url: str, operator_url: str, *arguments: str) -> None:
+        self.folder = folder
+        self.operator_url = operator_url
+        folder.mkdir()
+        port = free_port()
+        command = [
+            *LOCUST,
+            *("--locustfile", str(service.ROOT / "loadtests" / "locustfile.py")),
+            *(f"--master-bind-port={port}", f"--master-port={port}", f"--host={url}"),
+            *(f"--report={folder}", f"--html={folder / 'locust.html'}", *arguments),
+        ]
+        with (folder / "output").open("w") as output:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, "OPERATOR_DATABASE_URL": operator_url},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """What it has printed."""
+        return (self.folder / "output").read_text()
+
+    def workers(self) -> list[int]:
+        """The process ids of the load workers."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def exit_code(self) -> int:
+        """Its exit code, once it has ended."""
+        return self._process.wait(service.TIMEOUT_SECONDS * 2)
+
+    def page(self) -> str:
+        """The page with the verdict."""
+        return (self.folder / report.PAGE_FILE).read_text()
+
+    def close(self) -> None:
+        """End it, and all load workers with it."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def changed(procedure: str, old: str, new: str) -> str:
+    """A shipped procedure in which a part is another."""
+    text = (shipped.PROCEDURES / procedure).read_text()
+    assert old in text
+    return text.replace(old, new)
+
+
+def without_the_lock() -> list[str]:
+    """Two calls at once then read the same allocation, and each writes what it left of it."""
+    return [changed("purchase_tickets_batch.sql", "    FOR NO KEY UPDATE;", ";")]
+
+
+def losing_some() -> list[str]:
+    """One in ten purchases is acknowledged, and not stored."""
+    stored = "FROM unnest(decided.sold_places) AS sold (place);"
+    lost = stored.replace(";", " WHERE random() < 0.9;")
+    return [
+        changed("purchase_tickets_batch.sql", stored, lost),
+        changed("purchase_tickets_of_many.sql", stored, lost),
+    ]
+
+
+@pytest.fixture(scope="module")
+def runs(postgres_18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
+    with ExitStack() as scene:
+
+        def database(functions: Callable[[], list[str]] = list) -> str:
+            conninfo = scene.enter_context(postgres_18.database())
+            with connect(conninfo) as superuser:
+                for function in functions():
+                    superuser.execute(function.encode())
+            return conninfo
+
+        def serve(conninfo: str) -> tuple[str, str]:
+            served = scene.enter_context(service.running(DATABASE_URL=conninfo, WORKERS="2"))
+            return served.url, make_conninfo(conninfo, user="ticketing_operator")
+
+        def run(name: str, url: str, operator_url: str, *arguments: str) -> Run:
+            made = Run(tmp_path_factory.mktemp("run") / name, url, operator_url, *arguments)
+            scene.callback(made.close)
+            return made
+
+        stampede = ["--sale=stampede", "--seconds=3", "--buyers=16"]
+        steady = ["--sale=steady", "--seconds=3", "--buyers=16"]
+        served = serve(database())
+        started = {
+            "one process": run("one process", *served, *stampede),
+            "workers": run("workers", *served, *steady, "--processes=2"),
+            "killed worker": run("killed worker", *served, *steady, "--processes=2"),
+            "no database": run("no database", served[0], "host=/nowhere", *steady),
+            "no service": run("no service", "http://127.0.0.1:1", served[1], *steady),
+        }
+        for name, functions in (("oversells", without_the_lock), ("loses", losing_some)):
+            started[name] = run(name, *serve(database(functions)), *stampede)
+        yield started
+
+
+def assert_failed(run: Run, why: str) -> None:
+    assert run.exit_code() == 1, run.output
+    assert why in run.output
+    assert run.output.rstrip().endswith("FAILED")
+    assert "<h1>FAILED</h1>" in run.page()
+    assert why in run.page()
+
+
+def requests_sent(run: Run) -> int:
+    """How many requests Locust has counted."""
+    [count] = re.findall(r"Aggregated +(\d+) +\d+\(", run.output)
+    return int(count)
+
+
+def test_a_worker_that_is_killed_takes_the_verdict_with_it(runs: dict[str, Run]) -> None:
+    run = runs["killed worker"]
+    wait_for(lambda: "On sale: steady" in run.output, "the sale to begin")
+    os.kill(run.workers()[0], signal.SIGKILL)
+    assert_failed(run, "is gone, and what it noted is not complete")
+
+
+@pytest.mark.parametrize("name", ["one process", "workers"])
+def test_a_service_that_keeps_its_promise_passes(runs: dict[str, Run], name: str) -> None:
+    run = runs[name]
+    assert run.exit_code() == 0, run.output
+    assert run.output.rstrip().endswith("PASSED")
+    assert "<h1>PASSED</h1>" in run.page()
+    assert "Request Statistics" in (run.folder / "locust.html").read_text()
+
+    ledger = Ledger.read(run.folder / report.LEDGER_FILE)
+    if name == "workers":
+        assert len({entry.source for entry in ledger.entries}) == 2
+        # Locust does not wait long for the last statistics of its workers.
+        assert len(ledger.entries) >= requests_sent(run)
+    else:
+        assert len(ledger.entries) == requests_sent(run)
+    assert {entry.outcome for entry in ledger.entries} == {"acknowledged", "refused"}
+
+
+def test_a_purchase_function_that_oversells_is_found(runs: dict[str, Run]) -> None:
+    run = runs["oversells"]
+    assert_failed(run, "sold and left are not the capacity")
+    with connect(run.operator_url, role="ticketing_operator") as operator:
+        missing = value(operator, "SELECT min(missing) FROM ticketing.audit_allocations()")
+        assert missing < 0, "tickets were lost instead"
+
+
+def test_a_purchase_function_that_loses_an_acknowledged_purchase_is_found(
+    runs: dict[str, Run],
+) -> None:
+    assert_failed(runs["loses"], "an acknowledged purchase is not stored as it was asked for")
+
+
+def test_a_sale_that_cannot_be_audited_fails(runs: dict[str, Run]) -> None:
+    assert_failed(runs["no database"], "the audit could not be made: OperationalError")
+
+
+def test_a_sale_that_does_not_begin_fails(runs: dict[str, Run]) -> None:
+    assert_failed(runs["no service"], "there is no sale: http://127.0.0.1:1 did not put")
+
+
+def test_a_ledger_can_be_audited_once_more(
+    runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs["one process"]
+    run.exit_code()
+    path = run.folder / report.LEDGER_FILE
+    monkeypatch.setattr(sys, "argv", ["report", str(path)])
+    monkeypatch.setenv("OPERATOR_DATABASE_URL", run.operator_url)
+    assert report.main() == 0
+
+    ledger = Ledger.read(path)
+    ledger.entries = [entry for entry in ledger.entries if entry.kind != "read"][:20]
+    ledger.write(path)
+    assert report.main() == 1
+    assert "a purchase is stored that nobody asked for" in run.page()

@@ -1,0 +1,246 @@
+"""What buyers were shown: each lie is found, and no truth is taken for one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadtests import shown
+from loadtests.ledger import NO_ANSWER, Entry
+from tests.loadtests.entries import nonsense, purchase, read
+
+NEGATIVE = "a read showed less than nothing"
+RISEN = "a read showed more than there had been before"
+MISSED = "a read did not show a purchase that was answered before it"
+TOO_FEW = "a read showed tickets gone that nobody had asked for"
+WRONGLY_REFUSED = "a purchase was refused as sold out though enough was left"
+
+USER = str(uuid.uuid4())
+
+
+def findings(capacity: int, *entries: Entry) -> list[str]:
+    return [sentence for sentence, _ in shown.otherwise(capacity, entries)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([read(10, 0, 1)], []),
+        ([read(11, 0, 1)], [RISEN, MISSED]),
+        ([read(9, 0, 1)], [TOO_FEW]),
+        ([purchase(201, 11, 0, 2), read(-1, 1, 3)], [NEGATIVE]),
+    ],
+)
+def test_a_read_by_itself(entries: list[Entry], expected: list[str]) -> None:
+    assert findings(10, *entries) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "sent_at", "answered_at", "expected"),
+    [
+        (10, 0, 1, []),
+        (7, 0, 1, [TOO_FEW]),
+        # The purchase is sent at 2 and answered at 4: meanwhile, both is true.
+        (10, 1, 2, []),
+        (7, 1, 2, []),
+        (10, 3, 3, []),
+        (7, 3, 3, []),
+        (10, 4, 5, []),
+        (7, 4, 5, []),
+        (8, 3, 5, []),
+        (6, 3, 5, [TOO_FEW]),
+        (7, 5, 6, []),
+        (8, 5, 6, [MISSED]),
+        (10, 5, 6, [MISSED]),
+    ],
+)
+def test_a_read_beside_an_acknowledged_purchase(
+    left: int, sent_at: float, answered_at: float, expected: list[str]
+) -> None:
+    assert findings(10, purchase(201, 3, 2, 4), read(left, sent_at, answered_at)) == expected
+
+
+@pytest.mark.parametrize("status", [NO_ANSWER, 500, 503])
+@pytest.mark.parametrize(
+    ("left", "sent_at", "expected"),
+    [(10, 0, []), (7, 0, [TOO_FEW]), (10, 9, []), (7, 9, []), (6, 9, [TOO_FEW])],
+)
+def test_an_unknown_purchase_may_be_made_at_any_time_after_it_was_sent(
+    status: int, left: int, sent_at: float, expected: list[str]
+) -> None:
+    assert findings(10, purchase(status, 3, 2, 4), read(left, sent_at, sent_at + 1)) == expected
+
+
+@pytest.mark.parametrize(("left", "expected"), [(10, []), (7, [TOO_FEW])])
+def test_a_refused_purchase_takes_nothing(left: int, expected: list[str]) -> None:
+    assert findings(10, purchase(409, 11, 2, 4), read(left, 9, 10)) == expected
+    first = purchase(NO_ANSWER, 3, 0, 1, user=USER)
+    last = purchase(422, 3, 2, 4, user=USER)
+    assert findings(10, first, last, read(left, 9, 10)) == expected
+
+
+def test_nonsense_takes_nothing() -> None:
+    assert findings(10, nonsense(), read(7, 9, 10)) == [TOO_FEW]
+
+
+@pytest.mark.parametrize(
+    ("left", "sent_at", "expected"),
+    [(7, 0, [TOO_FEW]), (7, 2, []), (10, 5, []), (7, 9, []), (10, 9, [MISSED]), (4, 9, [TOO_FEW])],
+)
+def test_a_purchase_that_is_sent_again_is_made_once(
+    left: int, sent_at: float, expected: list[str]
+) -> None:
+    sendings = [
+        purchase(NO_ANSWER, 3, 2, 3, user=USER),
+        purchase(503, 3, 4, 5, user=USER),
+        purchase(201, 3, 6, 7, user=USER),
+        purchase(201, 3, 8, 8, user=USER),
+    ]
+    assert findings(10, *sendings, read(left, sent_at, sent_at)) == expected
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "expected"),
+    [(0, []), (1, []), (2, []), (3, [RISEN])],
+    ids=["before it", "with it", "as it was answered", "after it"],
+)
+def test_a_read_may_show_more_than_one_that_was_not_answered_before_it(
+    sent_at: float, expected: list[str]
+) -> None:
+    entries = [purchase(503, 2, 0, 1), read(8, 1, 2), read(9, sent_at, 9)]
+    # That 9 are left is never true; what is tested is what else is said of it.
+    assert [each for each in findings(10, *entries) if each != TOO_FEW] == expected
+
+
+@pytest.mark.parametrize(
+    ("quantity", "answered_at", "expected"),
+    [
+        (8, 9, []),
+        (7, 9, [WRONGLY_REFUSED]),
+        (8, 1, [WRONGLY_REFUSED]),
+        (8, 2, []),
+        (11, 1, []),
+        (10, 1, [WRONGLY_REFUSED]),
+    ],
+)
+def test_a_purchase_is_refused_only_if_too_little_can_have_been_left(
+    quantity: int, answered_at: float, expected: list[str]
+) -> None:
+    entries = [purchase(503, 3, 2, 4), purchase(409, quantity, 0, answered_at)]
+    assert findings(10, *entries) == expected
+
+
+def test_the_times_of_two_processes_are_not_compared() -> None:
+    elsewhere = purchase(201, 3, 100, 101, source="b")
+    assert findings(10, elsewhere, read(7, 0, 1)) == []
+    assert findings(10, elsewhere, read(10, 200, 201)) == []
+    assert findings(10, elsewhere, read(6, 200, 201)) == [TOO_FEW]
+    assert findings(10, elsewhere, purchase(409, 8, 0, 1)) == []
+    assert findings(10, elsewhere, purchase(409, 7, 0, 1)) == [WRONGLY_REFUSED]
+    assert findings(10, elsewhere, read(7, 0, 1, source="b")) == [TOO_FEW]
+    assert findings(10, purchase(503, 3, 0, 0), read(7, 1, 2), read(8, 3, 4, source="b")) == []
+
+
+class Model:
+    """One option of a service that keeps the promise, asked at moments that rise.
+
+    Each request takes effect at its moment, which is between its sending and its answer; only one
+    without an answer may take effect after its buyer gave up.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = self.left = capacity
+        self.entries: list[Entry] = []
+
+    def read(self, times: tuple[float, float, float], source: str) -> None:
+        moment, before, after = times
+        self.entries.append(read(self.left, moment - before, moment + after, source=source))
+
+    def purchase(
+        self, times: tuple[float, float, float], source: str, quantity: int, answers: Sequence[bool]
+    ) -> None:
+        """Send a purchase, and again as often as there are answers; False is one that is lost."""
+        moment, before, after = times
+        is_sold = quantity <= self.left
+        self.left -= quantity if is_sold else 0
+        user = str(uuid.uuid4())
+        sent_at = moment - before
+        for place, is_answered in enumerate(answers):
+            # Any sending may be the one that took effect, but an answer comes after that.
+            answered_at = moment + after + place if is_answered else sent_at + place
+            status = (201 if is_sold else 409) if is_answered else NO_ANSWER
+            self.entries.append(
+                purchase(status, quantity, sent_at, answered_at, user=user, source=source)
+            )
+
+
+durations = st.floats(0, 5).map(lambda value: round(value, 1))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Model:
+    """What two processes note of a service that keeps the promise, each by its own clock."""
+    model = Model(draw(st.integers(0, 30)))
+    offsets = {"a": 0.0, "b": draw(st.floats(-50, 50))}
+    moment = 0.0
+    for _ in range(draw(st.integers(1, 25))):
+        moment += draw(durations)
+        source = draw(st.sampled_from("aab"))
+        times = (moment + offsets[source], draw(durations), draw(durations))
+        if draw(st.booleans()):
+            model.read(times, source)
+        else:
+            answers = draw(st.lists(st.booleans(), min_size=1, max_size=3))
+            model.purchase(times, source, draw(st.integers(1, 8)), answers)
+    return model
+
+
+@settings(deadline=None)
+@given(histories())
+def test_no_history_of_a_service_that_keeps_the_promise_gives_a_finding(model: Model) -> None:
+    assert findings(model.capacity, *model.entries) == []
+
+
+def bounds(capacity: int, entries: Sequence[Entry], this: Entry) -> tuple[int, int]:
+    """How little and how much the read may show, worked out for it alone."""
+    own = [each for each in entries if each.source == this.source]
+    outcomes: dict[str | None, set[str]] = {}
+    for each in entries:
+        outcomes.setdefault(each.user_id, set()).add(each.outcome)
+    acknowledged = {
+        each.user_id: each.quantity or 0
+        for each in own
+        if each.kind == "purchase"
+        and each.outcome == "acknowledged"
+        and each.answered_at < this.sent_at
+    }
+    asked = {
+        each.user_id: each.quantity or 0
+        for each in entries
+        if each.kind == "purchase"
+        and (each.source != this.source or each.sent_at <= this.answered_at)
+        and ("acknowledged" in outcomes[each.user_id] or "refused" not in outcomes[each.user_id])
+    }
+    earlier = [
+        each.left for each in own if each.left is not None and each.answered_at < this.sent_at
+    ]
+    most = min([capacity - sum(acknowledged.values()), *earlier])
+    return capacity - sum(asked.values()), most
+
+
+@settings(deadline=None)
+@given(histories(), st.data())
+def test_a_read_that_is_a_ticket_beyond_what_can_be_true_is_found(
+    model: Model, data: st.DataObject
+) -> None:
+    model.read((data.draw(st.floats(-20, 150)), data.draw(durations), data.draw(durations)), "a")
+    *others, last = model.entries
+    least, most = bounds(model.capacity, others, last)
+
+    for left in (least - 1, most + 1):
+        lie = read(left, last.sent_at, last.answered_at)
+        assert findings(model.capacity, *others, lie) != []
