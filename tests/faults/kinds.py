@@ -1,0 +1,187 @@
+"""The faults, by name. Each happens, and is over when its function returns."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from random import Random
+from typing import NamedTuple
+
+import psycopg
+
+from loadtests.ledger import Ledger
+from loadtests.service import wait_for
+from tests.faults.disk import filled
+from tests.faults.proxy import Moment
+from tests.faults.world import POOL_SIZE, SERVICE, WORKERS, World
+
+
+class Sale(NamedTuple):
+    """What is on sale while a fault happens.
+
+    Attributes:
+        hot: what most buyers want.
+        deleted: what an operator may delete, with all that was sold of it.
+    """
+
+    hot: str
+    deleted: str
+    ledger: Ledger
+
+
+class Fault(NamedTuple):
+    """A kind of fault.
+
+    Attributes:
+        happen: makes it happen, and returns when it is over.
+        is_unnoticed: whether buyers get the answers that they would get without it, but later.
+    """
+
+    happen: Callable[[World, Sale, Random], None]
+    is_unnoticed: bool
+
+
+def _kill_backend(world: World, _: Sale, random: Random) -> None:
+    """PostgreSQL takes the death of a backend for a crash: it ends all others and recovers."""
+    with world.connect() as observer:
+        pids = observer.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = %s ORDER BY pid", (SERVICE,)
+        ).fetchall()
+    with suppress(ProcessLookupError):
+        os.kill(random.choice(pids)[0], signal.SIGKILL)
+
+
+def _kill_database(world: World, _: Sale, random: Random) -> None:
+    world.database.kill()
+    time.sleep(random.uniform(0, 3))
+    world.database.start()
+
+
+def _pause_database(world: World, _: Sale, random: Random) -> None:
+    world.database.pause()
+    time.sleep(random.uniform(0.5, 4.5))
+    world.database.resume()
+
+
+def _terminate_backends(world: World, _: Sale, __: Random) -> None:
+    with world.connect() as observer:
+        observer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            (SERVICE,),
+        )
+
+
+def _kill_worker(world: World, _: Sale, random: Random) -> None:
+    killed = random.choice(world.service.workers())
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: killed not in world.service.workers(), "the worker to be replaced")
+
+
+def _kill_service(world: World, _: Sale, random: Random) -> None:
+    world.kill_service()
+
+
+def _restart_service(world: World, _: Sale, random: Random) -> None:
+    world.restart_service()
+
+
+def _cut(moment: Moment) -> Callable[[World, Sale, Random], None]:
+    def cut(world: World, _: Sale, random: Random) -> None:
+        before = world.proxy.cuts
+        world.proxy.arm(moment)
+        wait_for(lambda: world.proxy.cuts > before, f"a connection to be cut {moment.value}")
+
+    return cut
+
+
+def _cut_all(world: World, _: Sale, random: Random) -> None:
+    world.proxy.cut_all()
+
+
+def _stall_network(world: World, _: Sale, random: Random) -> None:
+    world.proxy.stall()
+    time.sleep(random.uniform(0.5, 4.5))
+    world.proxy.flow()
+
+
+def _run_pool_dry(world: World, _: Sale, random: Random) -> None:
+    """Every connection waits for a table, for less than the lock timeout, and more calls come."""
+    calls = 4 * WORKERS * POOL_SIZE
+    with ThreadPoolExecutor(calls) as threads, world.connect() as locker, locker.transaction():
+        locker.execute("LOCK TABLE ticketing_private.ticket_options")
+        # Calls that put something on sale do not share connections.
+        made = [threads.submit(world.new_option, 1) for _ in range(calls)]
+        world.wait_until_blocked(WORKERS * POOL_SIZE)
+        time.sleep(random.uniform(0, 1))
+    for each in made:
+        each.result()
+
+
+def _hold_lock(world: World, sale: Sale, random: Random) -> None:
+    """An option is locked for longer than the lock timeout."""
+    with world.connect() as locker, locker.transaction():
+        locker.execute(
+            "SELECT FROM ticketing_private.ticket_options WHERE id = %s FOR UPDATE", (sale.hot,)
+        )
+        time.sleep(random.uniform(2.2, 5))
+
+
+def _delete_option(world: World, sale: Sale, random: Random) -> None:
+    sale.ledger.deleted.add(sale.deleted)
+    with world.connect() as operator, operator.transaction():
+        operator.execute(
+            "SELECT FROM ticketing_private.ticket_options WHERE id = %s FOR UPDATE",
+            (sale.deleted,),
+        )
+        operator.execute(
+            "DELETE FROM ticketing_private.purchases WHERE ticket_option_id = %s", (sale.deleted,)
+        )
+        operator.execute(
+            "DELETE FROM ticketing_private.ticket_options WHERE id = %s", (sale.deleted,)
+        )
+
+
+def _replace_functions(world: World, _: Sale, random: Random) -> None:
+    world.install_next_release()
+
+
+def _fill_disk(world: World, _: Sale, random: Random) -> None:
+    """No room for what is sold, and sometimes none for the log either: that ends the server."""
+    with filled(world.folder):
+        if random.random() < 0.5:
+            with world.connect() as operator, suppress(psycopg.Error):
+                operator.execute("SELECT pg_switch_wal()")
+        time.sleep(random.uniform(0.5, 2))
+    if not world.database.is_running():
+        world.database.start()
+
+
+FAULTS = {
+    "a database backend is killed": Fault(_kill_backend, is_unnoticed=True),
+    "the database's backends are terminated": Fault(_terminate_backends, is_unnoticed=True),
+    "the database server is killed and restarted": Fault(_kill_database, is_unnoticed=True),
+    "the database server stops for a while": Fault(_pause_database, is_unnoticed=True),
+    "a service process is killed": Fault(_kill_worker, is_unnoticed=False),
+    "the whole service is killed and started again": Fault(_kill_service, is_unnoticed=False),
+    "the service is restarted": Fault(_restart_service, is_unnoticed=True),
+    "connections are cut before a call": Fault(_cut(Moment.BEFORE_CALL), is_unnoticed=True),
+    "connections are cut in a call": Fault(_cut(Moment.IN_CALL), is_unnoticed=True),
+    "connections are cut after the commit": Fault(_cut(Moment.BEFORE_ANSWER), is_unnoticed=True),
+    "all connections are cut at once": Fault(_cut_all, is_unnoticed=True),
+    "the network stalls": Fault(_stall_network, is_unnoticed=True),
+    "the pool runs dry": Fault(_run_pool_dry, is_unnoticed=True),
+    "a lock is held for too long": Fault(_hold_lock, is_unnoticed=False),
+    "an option is deleted": Fault(_delete_option, is_unnoticed=True),
+    "the functions are replaced": Fault(_replace_functions, is_unnoticed=True),
+}
+
+DISK_FAULTS = {
+    "the disk is full": Fault(_fill_disk, is_unnoticed=False),
+}
+"""These need a world that is on a small disk of its own."""
+
+ALL_FAULTS = FAULTS | DISK_FAULTS
