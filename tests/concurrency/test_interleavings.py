@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from db import shipped
+from loadtests.service import TIMEOUT_SECONDS, wait_for
 from tests.interleaving import wait_until_blocked
 from tests.postgres import connect, new_option, value
 
@@ -22,7 +23,31 @@ LOCK = "\n    FOR NO KEY UPDATE;"
 OF_MANY = shipped.PROCEDURES / "purchase_tickets_of_many.sql"
 PAUSE = "\n\n    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1);\n\n    "
 PURCHASE = "SELECT ticketing.purchase_tickets(%s, %s, %s, %s)"
+PURCHASE_BATCH = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::int[])"
+PURCHASE_OF_MANY = (
+    "SELECT ticketing.purchase_tickets_of_many(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[])"
+)
+REFUSED_UNLOCKED = "\n        remaining := 0;\n"
+SKIP_LOCKED = "FOR NO KEY UPDATE SKIP LOCKED"
+UNLOCKED_READ = """
+        SELECT option.allocation
+        INTO remaining
+        FROM ticketing_private.ticket_options AS option
+        WHERE option.id = option_id;
+"""
 USER = uuid.uuid4()
+
+
+def _for_one(option: Any, purchase: uuid.UUID, quantity: int) -> tuple[Any, ...]:
+    return PURCHASE_BATCH, option, [purchase], [USER], [quantity]
+
+
+def _for_many(option: Any, purchase: uuid.UUID, quantity: int) -> tuple[Any, ...]:
+    return PURCHASE_OF_MANY, [option], [purchase], [USER], [quantity]
+
+
+CALLS = {"for one": _for_one, "for many": _for_many}
+"""A purchase by either function: the statement and its arguments."""
 
 
 class Race:
@@ -46,7 +71,11 @@ class Race:
 
     def second_comes(self, option: Any, quantity: int, purchase: uuid.UUID) -> Future[Any]:
         """The second buyer's purchase, which waits for the first one's."""
-        call = self._threads.submit(value, self.second, PURCHASE, option, USER, quantity, purchase)
+        return self.second_calls(PURCHASE, option, USER, quantity, purchase)
+
+    def second_calls(self, statement: str, *arguments: object) -> Future[Any]:
+        """A call of the second buyer's, which waits for a lock."""
+        call = self._threads.submit(value, self.second, statement, *arguments)
         wait_until_blocked(self.observer, "second", 1)
         return call
 
@@ -58,9 +87,11 @@ class Race:
         )
 
     def close(self) -> None:
+        # These first: the second one's call may still wait for a lock of theirs.
+        self.first.close()
+        self.observer.close()
         self._threads.shutdown()
-        for connection in (self.first, self.second, self.observer):
-            connection.close()
+        self.second.close()
 
 
 @pytest.fixture
@@ -109,6 +140,31 @@ def test_tickets_of_a_purchase_that_is_rolled_back_go_to_the_one_who_waits(race:
     assert race.sold(option) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (1, 1, None),
+        (1, 2, "2 tickets were asked for, 1 are left"),
+        (2, 1, "1 tickets were asked for, 0 are left"),
+    ],
+)
+def test_who_waits_for_the_last_two_tickets_gets_what_is_left_or_is_refused_whole(
+    race: Race, first: int, second: int, message: str | None
+) -> None:
+    option, purchase = new_option(race.observer, 2), uuid.uuid4()
+
+    with race.first_in_the_middle(option, first, uuid.uuid4()):
+        call = race.second_comes(option, second, purchase)
+
+    if message is None:
+        assert call.result() == purchase
+    else:
+        with pytest.raises(psycopg.Error, match=message):
+            call.result()
+    assert race.sold(option) == (first if message else 2)
+    assert value(race.observer, "SELECT count(*) FROM ticketing.audit_allocations()") == 0
+
+
 def test_a_purchase_sent_again_while_the_first_is_not_committed_sells_once(race: Race) -> None:
     option = new_option(race.observer, 10)
     purchase = uuid.uuid4()
@@ -118,6 +174,116 @@ def test_a_purchase_sent_again_while_the_first_is_not_committed_sells_once(race:
 
     assert again.result() == purchase
     assert race.sold(option) == 4
+
+
+def test_a_purchase_sent_again_sells_when_the_first_is_rolled_back_after_all(race: Race) -> None:
+    option, purchase = new_option(race.observer, 4), uuid.uuid4()
+
+    with race.first_in_the_middle(option, 4, purchase):
+        again = race.second_comes(option, 4, purchase)
+        raise psycopg.Rollback
+
+    assert again.result() == purchase
+    assert race.sold(option) == 4
+
+
+@pytest.mark.parametrize(
+    ("is_committed", "allocation", "outcomes"),
+    [
+        (True, 10, ["exists", "exists_different"]),
+        (True, 4, ["exists", "exists_different"]),
+        (False, 10, ["created", "exists_different"]),
+    ],
+    ids=["committed", "committed, and sold out by it", "rolled back"],
+)
+def test_a_call_of_many_sent_again_is_busy_until_the_first_is_committed_or_rolled_back(
+    race: Race, is_committed: bool, allocation: int, outcomes: list[str]
+) -> None:
+    option, other = new_option(race.observer, allocation), new_option(race.observer, 1)
+    purchase = uuid.uuid4()
+    again = [[option, option], [purchase, purchase], [USER, USER], [4, 3]]
+    race.second.execute("SET lock_timeout = '1ms'")
+
+    with race.first_in_the_middle(option, 4, purchase):
+        assert value(race.second, PURCHASE_OF_MANY, *again) == ["busy", "busy"]
+        one_more = [[option, other], [purchase, uuid.uuid4()], [USER, USER], [4, 1]]
+        assert value(race.second, PURCHASE_OF_MANY, *one_more) == ["busy", "created"]
+        if not is_committed:
+            raise psycopg.Rollback
+
+    assert value(race.second, PURCHASE_OF_MANY, *again) == outcomes
+    assert (race.sold(option), race.sold(other)) == (4, 1)
+
+
+class Crossing:
+    """Two buyers, each with an option in the middle of a purchase, who want the other's too."""
+
+    def __init__(self, race: Race) -> None:
+        self._race = race
+        self.mine, self.yours = new_option(race.observer, 5), new_option(race.observer, 5)
+        self.first_purchase = uuid.uuid4()
+        # It is the first buyer whom the server takes out of a deadlock.
+        race.first.execute("SET deadlock_timeout = '1ms'")
+        race.second.execute("SET deadlock_timeout = '1h'")
+        race.first.execute("BEGIN")
+        race.second.execute("BEGIN")
+        race.first.execute(PURCHASE, (self.mine, USER, 2, self.first_purchase))
+        race.second.execute(PURCHASE, (self.yours, USER, 2, uuid.uuid4()))
+
+    def sold(self) -> list[Any]:
+        """What is sold of both options when the transactions have ended."""
+        assert value(self._race.observer, "SELECT count(*) FROM ticketing.audit_allocations()") == 0
+        return [self._race.sold(option) for option in (self.mine, self.yours)]
+
+
+def of_many(*options: Any) -> tuple[Any, ...]:
+    """A call for a ticket of each option."""
+    purchases = [uuid.uuid4() for _ in options]
+    return PURCHASE_OF_MANY, [*options], purchases, [USER for _ in options], [1 for _ in options]
+
+
+def test_calls_of_many_that_share_options_in_opposite_orders_wait_for_nobody(race: Race) -> None:
+    crossing = Crossing(race)
+
+    one = value(race.first, *of_many(crossing.mine, crossing.yours))
+    other = value(race.second, *of_many(crossing.yours, crossing.mine))
+    race.first.execute("COMMIT")
+    race.second.execute("COMMIT")
+
+    assert (one, other) == (["created", "busy"], ["created", "busy"])
+    assert crossing.sold() == [3, 3]
+
+
+def test_calls_of_many_that_wait_for_locks_deadlock(race: Race) -> None:
+    """The negative control: the interleaving above does find the deadlock when there is one."""
+    source = OF_MANY.read_text()
+    assert source.count(SKIP_LOCKED) == 1
+    race.observer.execute(source.replace(SKIP_LOCKED, "FOR NO KEY UPDATE").encode())
+    crossing = Crossing(race)
+
+    race.second_calls(*of_many(crossing.yours, crossing.mine))
+
+    with pytest.raises(psycopg.errors.DeadlockDetected):
+        value(race.first, *of_many(crossing.mine, crossing.yours))
+
+
+def test_of_two_operators_who_deadlock_one_gets_an_error_and_nothing_is_lost(race: Race) -> None:
+    """Each sells two batches in a transaction, of the same options in opposite orders."""
+    crossing = Crossing(race)
+    mine = CALLS["for one"](crossing.mine, crossing.first_purchase, 2)
+    yours = CALLS["for one"](crossing.yours, uuid.uuid4(), 1)
+
+    other = race.second_calls(*CALLS["for one"](crossing.mine, uuid.uuid4(), 1))
+    with pytest.raises(psycopg.errors.DeadlockDetected):
+        value(race.first, *yours)
+    race.first.execute("ROLLBACK")
+    assert other.result() == ["created"]
+    race.second.execute("COMMIT")
+    # Of the one who got the error nothing is sold, and it may all be sent again.
+    assert crossing.sold() == [1, 2]
+
+    assert [value(race.first, *again) for again in (mine, yours)] == [["created"]] * 2
+    assert crossing.sold() == [3, 3]
 
 
 def pauses(path: Path) -> list[str]:
@@ -131,8 +297,8 @@ def pauses(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("source", "call"),
     [
-        *((source, "purchase_tickets(%s::uuid") for source in pauses(BATCH)),
-        *((source, "purchase_tickets_of_many(%s::uuid[]") for source in pauses(OF_MANY)),
+        *((source, "for one") for source in pauses(BATCH)),
+        *((source, "for many") for source in pauses(OF_MANY)),
     ],
 )
 def test_the_purchase_of_the_last_tickets_sent_again_is_never_refused(
@@ -141,26 +307,77 @@ def test_the_purchase_of_the_last_tickets_sent_again_is_never_refused(
     """The first sending is committed while the second is between any two of its statements."""
     race.observer.execute(source.encode())
     option, purchase = new_option(race.observer, 2), uuid.uuid4()
-    statement = f"SELECT ticketing.{call}, %s::uuid[], %s::uuid[], %s::integer[])"
-    options = [option] if "[]" in call else option
 
-    with ThreadPoolExecutor(1) as threads:
-        race.observer.execute("SELECT pg_advisory_lock(1)")
-        with race.first.transaction():
-            race.first.execute(
-                "UPDATE ticketing_private.ticket_options SET allocation = 0 WHERE id = %s",
-                (option,),
-            )
-            race.first.execute(
-                "INSERT INTO ticketing_private.purchases "
-                "(ticket_option_id, id, user_id, quantity) VALUES (%s, %s, %s, 2)",
-                (option, purchase, USER),
-            )
-            again = threads.submit(value, race.second, statement, options, [purchase], [USER], [2])
-            wait_until_blocked(race.observer, "second", 1)
-        race.observer.execute("SELECT pg_advisory_unlock(1)")
+    race.observer.execute("SELECT pg_advisory_lock(1)")
+    with race.first.transaction():
+        race.first.execute(
+            "UPDATE ticketing_private.ticket_options SET allocation = 0 WHERE id = %s", (option,)
+        )
+        race.first.execute(
+            "INSERT INTO ticketing_private.purchases "
+            "(ticket_option_id, id, user_id, quantity) VALUES (%s, %s, %s, 2)",
+            (option, purchase, USER),
+        )
+        again = race.second_calls(*CALLS[call](option, purchase, 2))
+    race.observer.execute("SELECT pg_advisory_unlock(1)")
 
     assert again.result() in (["exists"], ["busy"])
+
+
+@contextmanager
+def put_on_sale_by_hand(race: Race, source: str, call: str) -> Iterator[tuple[Any, Future[Any]]]:
+    """The option, and the call of the second buyer, who came when it had no tickets.
+
+    While that call has its pause, it is given five tickets by hand, and within this the first buyer
+    has taken them all, but not committed.
+    """
+    race.observer.execute(source.encode())
+    option = new_option(race.observer, 0)
+    race.observer.execute("SELECT pg_advisory_lock(1)")
+    second = race.second_calls(*CALLS[call](option, uuid.uuid4(), 1))
+    race.observer.execute(
+        "UPDATE ticketing_private.ticket_options SET capacity = 5, allocation = 5 WHERE id = %s",
+        (option,),
+    )
+    with race.first_in_the_middle(option, 5, uuid.uuid4()):
+        race.observer.execute("SELECT pg_advisory_unlock(1)")
+        yield option, second
+
+
+def after_its_look() -> str:
+    """The function for one option, with a pause where it has found nothing to lock."""
+    source = BATCH.read_text()
+    assert source.count(REFUSED_UNLOCKED) == 1
+    return source.replace(REFUSED_UNLOCKED, REFUSED_UNLOCKED + PAUSE)
+
+
+@pytest.mark.parametrize(
+    ("source", "call"),
+    [(after_its_look(), "for one"), *((source, "for many") for source in pauses(OF_MANY))],
+)
+def test_what_is_put_on_sale_meanwhile_is_not_sold_without_the_lock(
+    race: Race, source: str, call: str
+) -> None:
+    with put_on_sale_by_hand(race, source, call) as (option, second):
+        assert second.result(TIMEOUT_SECONDS) in (["sold_out"], ["busy"])
+
+    assert race.sold(option) == 5
+
+
+def test_who_sells_what_was_put_on_sale_meanwhile_without_the_lock_oversells(race: Race) -> None:
+    """The negative control."""
+    source = after_its_look().replace(PAUSE, PAUSE + UNLOCKED_READ)
+
+    with put_on_sale_by_hand(race, source, "for one") as (option, second):
+        # It has decided, and wants to write.
+        waits_for_the_row = (
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE application_name = 'second' AND wait_event = 'transactionid'"
+        )
+        wait_for(lambda: value(race.observer, waits_for_the_row) == 1, "the second buyer")
+
+    assert second.result() == ["created"]
+    assert race.sold(option) == 6
 
 
 def test_a_locked_option_stops_no_purchase_of_another(race: Race) -> None:

@@ -2,60 +2,38 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
-from db import embedded, migrate
+from db import migrate
 from loadtests import service
 from loadtests.service import Service, wait_for
+from tests.faults import server
+from tests.faults.server import DatabaseServer
 from tests.interleaving import wait_until_blocked
 from tests.postgres import connect
 from tests.processes.conftest import Buyer
 from tests.processes.test_draining import lock_option
 
 
-class Outage:
-    """A database server of its own, which a test may stop and start."""
-
-    def __init__(self, data_dir: Path, conninfo: str) -> None:
-        self._data = data_dir / "postgres"
-        self._socket = conninfo_to_dict(conninfo)["host"]
-        self.conninfo = conninfo
-
-    def stop(self) -> None:
-        self._pg_ctl("stop", "-m", "immediate")
-
-    def start(self) -> None:
-        options = f"-h '' -k {self._socket}"
-        self._pg_ctl("start", "-w", "-l", str(self._data / "log"), "-o", options)
-
-    def _pg_ctl(self, *arguments: str) -> None:
-        user = self._data.owner() if self._data.owner() != Path.home().owner() else None
-        command = [embedded.program("pg_ctl"), "-D", str(self._data), *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd="/")
+@pytest.fixture
+def outage(tmp_path: Path) -> Iterator[DatabaseServer]:
+    with server.serving(tmp_path) as made:
+        migrate.migrate(made.conninfo)
+        yield made
 
 
 @pytest.fixture
-def outage(tmp_path: Path) -> Iterator[Outage]:
-    with embedded.serving(tmp_path) as conninfo:
-        migrate.migrate(conninfo)
-        yield Outage(tmp_path, conninfo)
-    assert not (tmp_path / "postgres" / "postmaster.pid").exists(), "the server was left behind"
-
-
-@pytest.fixture
-def database(outage: Outage) -> str:
+def database(outage: DatabaseServer) -> str:
     """The service of these tests is on the server that they stop."""
     return outage.conninfo
 
 
 def test_a_purchase_sent_while_the_database_is_away_is_sold_when_it_is_back(
-    outage: Outage, running_service: Service, buyer: Buyer
+    outage: DatabaseServer, running_service: Service, buyer: Buyer
 ) -> None:
     option = buyer.new_option(allocation=100)
 
@@ -70,7 +48,7 @@ def test_a_purchase_sent_while_the_database_is_away_is_sold_when_it_is_back(
 
 
 def test_a_purchase_that_the_crash_interrupts_is_sold_once(
-    outage: Outage, running_service: Service, buyer: Buyer
+    outage: DatabaseServer, running_service: Service, buyer: Buyer
 ) -> None:
     option = buyer.new_option(allocation=100)
 
@@ -86,7 +64,33 @@ def test_a_purchase_that_the_crash_interrupts_is_sold_once(
     assert buyer.left(option) == 98
 
 
-def test_buyers_get_503_when_the_database_stays_away(outage: Outage) -> None:
+def test_a_purchase_that_was_committed_before_its_connection_was_ended_is_sold_once(
+    outage: DatabaseServer, running_service: Service, buyer: Buyer
+) -> None:
+    option = buyer.new_option(allocation=100)
+
+    # A standby that is not there: a commit waits for it, and the client for its answer.
+    with connect(outage.conninfo) as superuser:
+        superuser.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    outage.stop()
+    outage.start()
+    with connect(outage.conninfo) as superuser:
+        purchase = buyer.start_purchase(option, 2)
+        end = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'ticket-allocation' AND wait_event = 'SyncRep'"
+        )
+        wait_for(lambda: superuser.execute(end).rowcount > 0, "the commit")
+        wait_for(lambda: buyer.left(option) == 98, "the sale to be seen")
+        assert not purchase.done()
+        superuser.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        superuser.execute("SELECT pg_reload_conf()")
+
+    assert purchase.result().status == 201
+    assert buyer.left(option) == 98
+
+
+def test_buyers_get_503_when_the_database_stays_away(outage: DatabaseServer) -> None:
     with service.running(
         DATABASE_URL=outage.conninfo, WORKERS="1", REQUEST_TIMEOUT_SECONDS="0.5"
     ) as served:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.interleaving import wait_until_blocked
@@ -314,39 +314,53 @@ def one_by_one(
     return outcomes, allocation
 
 
+quantities = st.sampled_from([*range(1, 10), MOST])
+
+
+def sometimes_invalid(batches: st.SearchStrategy[list[Any]]) -> st.SearchStrategy[list[Any]]:
+    """Batches, one in four of which has a purchase whose quantity is below 1."""
+
+    def spoil(batch: list[Any], quantity: int | None) -> list[Any]:
+        return batch if quantity is None else [*batch[:-1], (*batch[-1][:-1], quantity)]
+
+    return st.builds(spoil, batches, st.sampled_from([None] * 6 + [0, -MOST - 1]))
+
+
 batches = st.lists(
-    st.lists(
-        st.tuples(
-            st.sampled_from([uuid.UUID(int=number) for number in range(6)]),
-            st.sampled_from([USER, OTHER_USER]),
-            st.integers(1, 9),
-        ),
-        min_size=1,
-        max_size=8,
+    sometimes_invalid(
+        st.lists(
+            st.tuples(
+                st.sampled_from([uuid.UUID(int=number) for number in range(6)]),
+                st.sampled_from([USER, OTHER_USER]),
+                quantities,
+            ),
+            min_size=1,
+            max_size=8,
+        )
     ),
     max_size=4,
 )
 
 
-@given(capacity=st.integers(0, 30), batches=batches)
-@settings(
-    max_examples=100,
-    deadline=None,
-    # One database for all examples: each has an option of its own.
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@given(capacity=st.one_of(st.integers(0, 30), st.just(MOST)), batches=batches)
+@settings(max_examples=100, deadline=None)
 def test_a_batch_gives_what_calling_one_by_one_would(
-    database: str, capacity: int, batches: list[list[Purchase]]
+    shared_database: str, capacity: int, batches: list[list[Purchase]]
 ) -> None:
-    with connect(database) as connection:
+    with connect(shared_database) as connection:
         connection.execute("SET synchronous_commit = off")
         option = new_option(connection, capacity)
         allocation, purchases = capacity, dict[uuid.UUID, tuple[uuid.UUID, int]]()
         for batch in batches:
-            expected, allocation = one_by_one(allocation, purchases, batch)
-            assert sell(connection, option, *batch) == expected
+            if any(quantity < 1 for _, _, quantity in batch):
+                with pytest.raises(psycopg.Error) as raised:
+                    sell(connection, option, *batch)
+                assert raised.value.sqlstate == "TK003"
+            else:
+                expected, allocation = one_by_one(allocation, purchases, batch)
+                assert sell(connection, option, *batch) == expected
             assert left(connection, option) == allocation
-        assert stored(connection, option) == {
-            (purchase, *rest) for purchase, rest in purchases.items()
-        }
+            assert stored(connection, option) == {
+                (purchase, *rest) for purchase, rest in purchases.items()
+            }
         assert not connection.execute("SELECT FROM ticketing.audit_allocations()").fetchall()

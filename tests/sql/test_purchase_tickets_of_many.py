@@ -8,11 +8,18 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.postgres import connect, new_option, value
-from tests.sql.test_purchase_tickets_batch import left, one_by_one, sell, stored
+from tests.sql.test_purchase_tickets_batch import (
+    left,
+    one_by_one,
+    quantities,
+    sell,
+    sometimes_invalid,
+    stored,
+)
 
 Connection = psycopg.Connection[Any]
 
@@ -273,53 +280,79 @@ def test_arrays_that_are_no_purchases_are_TK003_and_nothing_is_sold(  # noqa: N8
 
 
 calls = st.lists(
-    st.lists(
-        st.tuples(
-            st.integers(0, 3),
-            st.sampled_from([uuid.UUID(int=number) for number in range(6)]),
-            st.sampled_from([USER, OTHER_USER]),
-            st.integers(1, 9),
+    st.tuples(
+        sometimes_invalid(
+            st.lists(
+                st.tuples(
+                    st.integers(0, 3),
+                    st.sampled_from([uuid.UUID(int=number) for number in range(6)]),
+                    st.sampled_from([USER, OTHER_USER]),
+                    quantities,
+                ),
+                min_size=1,
+                max_size=12,
+            )
         ),
-        min_size=1,
-        max_size=12,
+        st.sets(st.integers(0, 2), max_size=2),
     ),
     max_size=4,
 )
+"""Purchases, each with the place of its option, and the places of the options that are locked."""
+
+capacities = st.lists(st.one_of(st.integers(0, 30), st.just(MOST)), min_size=3, max_size=3)
 
 
-@given(capacities=st.lists(st.integers(0, 30), min_size=3, max_size=3), calls=calls)
-@settings(
-    max_examples=100,
-    deadline=None,
-    # One database for all examples: each has options of its own.
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@given(capacities=capacities, calls=calls)
+@settings(max_examples=100, deadline=None)
 def test_a_call_gives_what_calling_one_by_one_would(
-    database: str,
+    shared_database: str,
     capacities: list[int],
-    calls: list[list[tuple[int, uuid.UUID, uuid.UUID, int]]],
+    calls: list[tuple[list[tuple[int, uuid.UUID, uuid.UUID, int]], set[int]]],
 ) -> None:
     """The fourth option does not exist."""
-    with connect(database) as connection:
+    with connect(shared_database) as connection, connect(shared_database) as holder:
         connection.execute("SET synchronous_commit = off")
         options = [new_option(connection, capacity) for capacity in capacities]
         allocations, sold = [*capacities], [dict[uuid.UUID, tuple[uuid.UUID, int]]() for _ in "123"]
-        for call in calls:
-            expected = []
-            for place, purchase, user, quantity in call:
-                if place == 3:
-                    expected.append("not_found")
-                    continue
-                outcomes, allocations[place] = one_by_one(
-                    allocations[place], sold[place], [(purchase, user, quantity)]
-                )
-                expected += outcomes
+        for call, locked in calls:
             asked = [([*options, NOWHERE][place], *rest) for place, *rest in call]
             columns = [list(column) for column in zip(*asked, strict=True)]
-            assert value(connection, OF_MANY, *columns) == expected
+            with holder.transaction():
+                for place in locked:
+                    lock(holder, options[place])
+                if any(quantity < 1 for *_, quantity in call):
+                    with pytest.raises(psycopg.Error) as raised:
+                        value(connection, OF_MANY, *columns)
+                    assert raised.value.sqlstate == "TK003"
+                else:
+                    expected = each_by_itself(allocations, sold, call, locked)
+                    assert value(connection, OF_MANY, *columns) == expected
             assert [left(connection, option) for option in options] == allocations
-        for option, purchases in zip(options, sold, strict=True):
-            assert stored(connection, option) == {
-                (purchase, *rest) for purchase, rest in purchases.items()
-            }
+            assert [stored(connection, option) for option in options] == [
+                {(purchase, *rest) for purchase, rest in purchases.items()} for purchases in sold
+            ]
         assert not connection.execute("SELECT FROM ticketing.audit_allocations()").fetchall()
+
+
+def each_by_itself(
+    allocations: list[int],
+    sold: list[dict[uuid.UUID, tuple[uuid.UUID, int]]],
+    call: list[tuple[int, uuid.UUID, uuid.UUID, int]],
+    locked: set[int],
+) -> list[str]:
+    """The outcomes that calling with one purchase after the other should give.
+
+    Takes what is sold from ``allocations``, and adds it to ``sold``.
+    """
+    outcomes = []
+    for place, purchase, user, quantity in call:
+        if place == len(sold):
+            outcomes.append("not_found")
+        elif place in locked and allocations[place] and purchase not in sold[place]:
+            outcomes.append("busy")
+        else:
+            [outcome], allocations[place] = one_by_one(
+                allocations[place], sold[place], [(purchase, user, quantity)]
+            )
+            outcomes.append(outcome)
+    return outcomes
