@@ -76,6 +76,8 @@ class Server(HTTPServerConnectionDelegate):
         http: Tornado's server; add sockets to it.
         in_flight: how many requests have begun to arrive and are not answered.
         is_draining: the process is about to end; connections then close after an answer.
+        arriving: what is awaited, or has come in part.
+        resting: what was answered with 503, and whose connection is not read for a while.
     """
 
     def __init__(self, application: Application) -> None:
@@ -83,6 +85,7 @@ class Server(HTTPServerConnectionDelegate):
         self.in_flight = 0
         self.is_draining = False
         self.arriving: set[Exchange] = set()
+        self.resting: set[Exchange] = set()
         self._last_request_at = 0.0
         self._lingering: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -111,6 +114,8 @@ class Server(HTTPServerConnectionDelegate):
             Whether everything was answered in time.
         """
         self.is_draining = True
+        for each in list(self.resting):
+            each.go_on()
         now = self._last_request_at = time.monotonic()
         deadline = now + timeout_seconds
         while self.in_flight or now - self._last_request_at < QUIET_SECONDS:
@@ -299,6 +304,21 @@ class Exchange(HTTPMessageDelegate):
         self.server.arriving.discard(self)
         self._connection.close()
 
+    def go_on(self) -> None:
+        """Read the next request of the connection."""
+        if self in self.server.resting:
+            self.server.resting.discard(self)
+            self._connection.finish()
+
+    def _rest(self) -> None:
+        """Read the next request of the connection only when Retry-After is over.
+
+        Reading a request and refusing it takes more than half the time of serving it. So clients
+        that send again at once would take that time from those who can be served.
+        """
+        self.server.resting.add(self)
+        asyncio.get_running_loop().call_later(problems.RETRY_AFTER_SECONDS, self.go_on)
+
     def _answer_with(self, task: asyncio.Future[Response]) -> None:
         self._answer(task.result())
 
@@ -328,7 +348,10 @@ class Exchange(HTTPMessageDelegate):
             self._connection.close()
         else:
             self._connection.write(answer)
-            self._connection.finish()
+            if status == 503:
+                self._rest()
+            else:
+                self._connection.finish()
         seconds = time.monotonic() - self._started_at
         logs.log_request(status, request.method, request.path, seconds, request.id)
 
