@@ -3,20 +3,25 @@
 All in one run on one machine, since only ratios within a run mean something: every figure is the
 median of several short rounds, and the rounds of all the figures take turns. PostgreSQL is the
 embedded one with its durable defaults. Nothing here is asserted; the table says which targets hold.
+
+``make bench ARGS='--only-overload'`` measures only what happens when too much comes in.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -42,7 +47,20 @@ SPREAD_OPTIONS = 1000
 SOLD_BEFORE = 5_000_000
 LOCKED_SECONDS = 10
 
+OVERLOAD_MAX_WAITING = 200
+OVERLOAD_CONNECTIONS = 1000
+"""More than twice as many as requests may wait in all workers: so most of what comes is refused."""
+
+CAPACITY_CONNECTIONS = 256
+"""Enough to keep the service busy, and fewer than requests may wait."""
+
+NEWCOMERS = 4
+NEWCOMER_PAUSE_SECONDS = 0.02
+
 Figure = dict[str, float]
+
+Speed = tuple[Figure, Figure]
+"""CPU seconds by who used them, and the memory of a worker at the start and at the end."""
 
 
 class Bench:
@@ -68,8 +86,16 @@ class Bench:
         path.write_text("".join(f"/ticket_options/{each[0]}\n" for each in ids if each))
         return path
 
-    def wrk(self, url: str, method: str, paths: Path, connections: int, seconds: int) -> Figure:
-        """Requests over so many connections for so long."""
+    def wrk(
+        self,
+        url: str,
+        method: str,
+        paths: Path,
+        connections: int,
+        seconds: int,
+        rate: float | None = None,
+    ) -> Figure:
+        """Requests over so many connections for so long; at a rate, or as fast as it goes."""
         target = paths
         if method == "POST":
             target = paths.with_suffix(".purchases")
@@ -82,6 +108,7 @@ class Bench:
             "--",
             method,
             str(target),
+            *([] if rate is None else [str(rate)]),
         ]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         figure: Figure = json.loads(printed.splitlines()[-1])
@@ -118,7 +145,10 @@ class Bench:
 
     def round(self, name: str, measure: Callable[[], Figure]) -> None:
         """Measure once more."""
-        figure = measure()
+        self.note(name, measure())
+
+    def note(self, name: str, figure: Figure) -> None:
+        """What was measured in a round."""
         self.figures[name].append(figure)
         print(f"  {name}: {figure['rate']:.0f}/s", file=sys.stderr, flush=True)
 
@@ -266,6 +296,98 @@ def measure_locked(bench: Bench, served: Service) -> None:
         buyer.join()
 
 
+def measure_speed(bench: Bench, rounds: int, settings: dict[str, str], postmaster: int) -> Speed:
+    """All that is measured with no more load than is served."""
+    with service.running(**settings) as served:
+        bench.wrk(served.url, "POST", bench.new_options("warm-up", 1), 64, 3)
+        memory = {"start": max(map(memory_mib, served.workers()))}
+        with service.running(**settings, BATCH_SIZE="1") as plain, bare() as bare_url:
+            measure_rounds(bench, rounds, served, plain, bare_url)
+        cpu = measure_cpu(bench, served, postmaster)
+        measure_sold_before(bench, served, rounds)
+        measure_locked(bench, served)
+        memory["end"] = max(map(memory_mib, served.workers()))
+    return cpu, memory
+
+
+class Newcomers:
+    """Buyers who come by turns, each on a new connection, and how long their refusals take."""
+
+    def __init__(self, served: Service, path: str) -> None:
+        self._port = served.port
+        self._path = f"{path}/purchases"
+        self._is_over = threading.Event()
+        self._refusals_ms: list[float] = []
+        self._threads = [threading.Thread(target=self._come) for _ in range(NEWCOMERS)]
+
+    def __enter__(self) -> Newcomers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _come(self) -> None:
+        body = json.dumps({"quantity": 1, "user_id": str(uuid.uuid4())})
+        headers = {"Content-Type": "application/json"}
+        while not self._is_over.wait(NEWCOMER_PAUSE_SECONDS):
+            began = time.perf_counter()
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+            connection.request("POST", self._path, body, headers)
+            if connection.getresponse().status == 503:
+                self._refusals_ms.append((time.perf_counter() - began) * 1000)
+            connection.close()
+
+    def refusals(self) -> Figure:
+        """Their percentiles; 0 if there were none."""
+        if len(self._refusals_ms) < 2:
+            return {"p50_ms": 0.0, "p99_ms": 0.0}
+        percentiles = statistics.quantiles(self._refusals_ms, n=100, method="inclusive")
+        return {"p50_ms": percentiles[49], "p99_ms": percentiles[98]}
+
+
+def measure_overload(bench: Bench, rounds: int, settings: dict[str, str]) -> None:
+    """What is sold when as much comes in as can be served, and when twice as much does.
+
+    Without coalescing the database is the bottleneck, else it is Python.
+    """
+    few = {**settings, "MAX_WAITING": str(OVERLOAD_MAX_WAITING)}
+    with service.running(**few) as served, service.running(**few, BATCH_SIZE="1") as plain:
+        paths = bench.new_options("overload", 1)
+        for _ in range(rounds):
+            for name, target in (("one option", served), ("not coalesced", plain)):
+                measure_twice_the_load(bench, name, target, paths)
+
+
+def measure_twice_the_load(bench: Bench, name: str, served: Service, paths: Path) -> None:
+    """A round on one service."""
+    seconds = bench.seconds * 2
+    capacity = bench.wrk(served.url, "POST", paths, CAPACITY_CONNECTIONS, seconds)
+    with Newcomers(served, paths.read_text().strip()) as newcomers:
+        arguments = (served.url, "POST", paths, OVERLOAD_CONNECTIONS, seconds)
+        twice = bench.wrk(*arguments, 2 * capacity["rate"])
+    for what, figure in (("at capacity", capacity), ("twice that, sold", twice)):
+        sold = (figure["requests"] - figure["refused"]) / figure["seconds"]
+        bench.note(f"{name}, {what}", {**figure, "rate": sold})
+    refused = twice["refused"] / twice["seconds"]
+    bench.note(f"{name}, twice that, refused", {**newcomers.refusals(), "rate": refused})
+
+
+def overload_targets(bench: Bench) -> list[tuple[str, float, str, float]]:
+    """What is promised for when twice as much comes in as can be served; as in `targets`."""
+
+    def kept(name: str) -> float:
+        return bench.median(f"{name}, twice that, sold") / bench.median(f"{name}, at capacity")
+
+    return [
+        ("sales with twice the load, to those at capacity", kept("one option"), ">=", 0.9),
+        ("the same, not coalesced", kept("not coalesced"), ">=", 0.9),
+    ]
+
+
 def targets(bench: Bench, memory: Figure) -> list[tuple[str, float, str, float]]:
     """What is promised: its name, the figure, at least or at most, and the bound."""
     hot = bench.median("one option, 64")
@@ -315,7 +437,7 @@ def targets(bench: Bench, memory: Figure) -> list[tuple[str, float, str, float]]
     ]
 
 
-def report(bench: Bench, cpu: Figure, memory: Figure) -> dict[str, Any]:
+def report(bench: Bench, speed: Speed | None) -> dict[str, Any]:
     """Print the tables, and return what they say."""
     print(f"{date.today()}, {os.cpu_count()} processors, {platform.machine()}, ", end="")
     print(f"Python {platform.python_version()}, {WORKERS} workers, {bench.requests} requests\n")
@@ -326,17 +448,24 @@ def report(bench: Bench, cpu: Figure, memory: Figure) -> dict[str, Any]:
         row = rows[name]
         latency = "".join(f"{row[of]:>9.2f}" for of in ("p50_ms", "p99_ms") if of in row)
         print(f"{name:<34}{row['rate']:>10.0f}{latency}")
-    print(
-        f"\nCPU seconds for 1000 purchases: service {cpu['service']:.3f}, "
-        f"PostgreSQL {cpu['postgresql']:.3f}"
-    )
-    print(f"memory of a worker: {memory['start']:.0f} MiB, then {memory['end']:.0f} MiB\n")
+    result: dict[str, Any] = {"figures": rows}
+    promised = overload_targets(bench)
+    if speed is not None:
+        cpu, memory = speed
+        print(
+            f"\nCPU seconds for 1000 purchases: service {cpu['service']:.3f}, "
+            f"PostgreSQL {cpu['postgresql']:.3f}"
+        )
+        print(f"memory of a worker: {memory['start']:.0f} MiB, then {memory['end']:.0f} MiB")
+        result |= {"cpu_seconds": cpu, "memory_mib": memory}
+        promised = [*targets(bench, memory), *promised]
+    print()
     ratios = []
-    for name, figure, relation, bound in targets(bench, memory):
+    for name, figure, relation, bound in promised:
         holds = figure >= bound if relation == ">=" else figure <= bound
         print(f"{name:<52}{figure:>7.2f}   {relation} {bound:<5g}{'' if holds else 'MISSED'}")
         ratios.append({"name": name, "figure": figure, "bound": bound, "holds": holds})
-    return {"figures": rows, "cpu_seconds": cpu, "memory_mib": memory, "targets": ratios}
+    return {**result, "targets": ratios}
 
 
 def main() -> int:
@@ -345,10 +474,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of every figure")
     parser.add_argument("--seconds", type=int, default=2, help="seconds of a round")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument(
+        "--only-overload", action="store_true", help="only when more comes in than can be served"
+    )
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         print("wrk is missing. On Debian and Ubuntu: apt-get install wrk", file=sys.stderr)
         return 2
+    # For thousands of connections, of wrk and of the services.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -356,22 +491,14 @@ def main() -> int:
         migrate.migrate(database)
         url = make_conninfo(database, user="ticketing_service")
         settings = {"DATABASE_URL": url, "WORKERS": str(WORKERS)}
-        served = stack.enter_context(service.running(**settings))
-        plain = stack.enter_context(service.running(**settings, BATCH_SIZE="1"))
         bench = Bench(folder, database, options.seconds)
         stack.enter_context(bench.superuser)
-        postmaster = int((folder / "data/postgres/postmaster.pid").read_text().split()[0])
-
-        warm_up = bench.new_options("warm-up", 1)
-        with bare() as bare_url:
-            bench.wrk(served.url, "POST", warm_up, 64, 3)
-            memory = {"start": max(map(memory_mib, served.workers()))}
-            measure_rounds(bench, options.rounds, served, plain, bare_url)
-        cpu = measure_cpu(bench, served, postmaster)
-        measure_sold_before(bench, served, options.rounds)
-        measure_locked(bench, served)
-        memory["end"] = max(map(memory_mib, served.workers()))
-        result = report(bench, cpu, memory)
+        speed = None
+        if not options.only_overload:
+            postmaster = int((folder / "data/postgres/postmaster.pid").read_text().split()[0])
+            speed = measure_speed(bench, options.rounds, settings, postmaster)
+        measure_overload(bench, options.rounds, settings)
+        result = report(bench, speed)
         if options.json:
             options.json.write_text(json.dumps(result, indent=2) + "\n")
     return 0
