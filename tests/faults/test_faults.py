@@ -67,4 +67,6 @@ def test_a_function_that_forgets_what_it_has_stored_is_found_out(tmp_path: Path)
             operator.execute(forgetful.encode())
         play_round(made, "an option is deleted", SEED)
         with pytest.raises(AssertionError, match="a purchase is stored more than once"):
-            play_round(made, "connections are cut after the commit", SEED)
+            # A cut may hit reads, or buyers who all have a key.
+            for seed in range(SEED, SEED + 20):
+                play_round(made, "connections are cut after the commit", seed)
