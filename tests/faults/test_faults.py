@@ -67,6 +67,10 @@ def test_a_function_that_forgets_what_it_has_stored_is_found_out(tmp_path: Path)
             operator.execute(forgetful.encode())
         play_round(made, "an option is deleted", SEED)
         with pytest.raises(AssertionError, match="a purchase is stored more than once"):
-            # A cut may hit reads, or buyers who all have a key.
-            for seed in range(SEED, SEED + 20):
-                play_round(made, "connections are cut after the commit", seed)
+            cut_after_commits(made, 20)
+
+
+def cut_after_commits(world: World, rounds: int) -> None:
+    """Several rounds, because a cut may hit reads, or buyers who all have a key."""
+    for seed in range(SEED, SEED + rounds):
+        play_round(world, "connections are cut after the commit", seed)
