@@ -63,7 +63,7 @@ def _kill_database(world: World, _: Sale, random: Random) -> None:
 
 def _pause_database(world: World, _: Sale, random: Random) -> None:
     world.database.pause()
-    time.sleep(random.uniform(0.5, 4.5))
+    time.sleep(random.uniform(1, 5))
     world.database.resume()
 
 
