@@ -73,7 +73,7 @@ class Server(HTTPServerConnectionDelegate):
     """Answers what comes over the connections of an HTTP server.
 
     Attributes:
-        http: Tornado's server; add sockets to it.
+        http: Tornado's server, which listens to no socket itself.
         in_flight: how many requests have begun to arrive and are not answered.
         is_draining: the process is about to end; connections then close after an answer.
         arriving: what is awaited, or has come in part.
@@ -90,9 +90,13 @@ class Server(HTTPServerConnectionDelegate):
         self._lingering: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         # Bodies are bounded in the exchange; Tornado would answer with 400, and without a body.
-        self.http = _HTTPServer(self, max_header_size=HEADER_BYTES_MAX, max_body_size=2**63)
+        self.http = HTTPServer(self, max_header_size=HEADER_BYTES_MAX, max_body_size=2**63)
         # Times are bounded by the sweeper: a timer for each request costs more than it is worth.
         self.http.conn_params.header_timeout = None
+
+    def accepted(self, connection: socket.socket, address: tuple[object, ...]) -> None:
+        """Serve a connection that a client has made."""
+        self.http.handle_stream(_Stream(connection), address)
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -151,13 +155,6 @@ class Server(HTTPServerConnectionDelegate):
         self._sweeper = None
         if self.arriving:
             self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-
-class _HTTPServer(HTTPServer):
-    """Tornado's server, on streams of our own."""
-
-    def handle_stream(self, stream: IOStream, address: tuple[object, ...]) -> None:
-        super().handle_stream(_Stream(stream.socket), address)
 
 
 class _Stream(IOStream):

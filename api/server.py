@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import select
 import signal
 import socket
 import time
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tornado.netutil import bind_sockets
 
+from api.accepting import Acceptor, raise_descriptor_limit
 from api.app import make_app
 from api.database import Database
 from api.exchange import Server
@@ -36,8 +36,9 @@ KILL_GRACE_SECONDS = 5.0
 BACKLOG = 1024
 """Connections that may wait to be accepted, for each worker."""
 
-ACCEPT_TURNS = 1000
-"""Turns of the event loop at most before a worker that stops ceases to accept connections."""
+DESCRIPTORS_RESERVED = 16
+"""File descriptors that no connection of a client gets, besides those of the pool: looking up the
+name of the database, for one, needs some."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -58,6 +59,7 @@ def serve(settings: Settings, conninfo: str, when_listening: Callable[[], None])
     Raises:
         PortTakenError: nothing was started.
     """
+    raise_descriptor_limit()
     listeners = _listen(settings)
     # Blocked, and waited for below: so no signal is lost between two looks at what is to be done.
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, signal.SIGCHLD))
@@ -160,27 +162,21 @@ async def _work(
     store = Store(database, batch_size=settings.batch_size, batch_options=settings.batch_options)
     readiness = Readiness(store)
     server = Server(make_app(store, readiness))
-    server.http.add_sockets(listener)
+    acceptor = Acceptor(
+        listener, server.accepted, reserve=settings.pool_size + DESCRIPTORS_RESERVED
+    )
     looking = asyncio.create_task(readiness.wait_until_ready())
 
     await stop.wait()
     loop.remove_reader(alive_reader)
     looking.cancel()
     readiness.is_stopping = True
-    await _accept_all(listener)
-    server.http.stop()
+    await acceptor.accept_all()
+    acceptor.stop()
     if not await server.drain(settings.drain_timeout_seconds):
         logger.error("worker %s: %s requests unanswered", os.getpid(), server.in_flight)
     await server.close()
     await database.close()
-
-
-async def _accept_all(listener: Sequence[socket.socket]) -> None:
-    """Let the server accept what has connected: closing the socket would reset it."""
-    for _ in range(ACCEPT_TURNS):
-        if not select.select(listener, (), (), 0)[0]:
-            return
-        await asyncio.sleep(0)
 
 
 def _reap(pids: Iterable[int]) -> list[tuple[int, int]]:

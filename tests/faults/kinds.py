@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from random import Random
 from typing import NamedTuple
 
@@ -18,6 +20,12 @@ from loadtests.service import wait_for
 from tests.faults.disk import filled
 from tests.faults.proxy import Moment
 from tests.faults.world import POOL_SIZE, SERVICE, WORKERS, World
+
+FEWEST_DESCRIPTORS = 3
+"""The lowest limit, with which those that are open can still be used."""
+
+NEWCOMERS = 8
+"""Who connects while there is no file descriptor for them."""
 
 
 class Sale(NamedTuple):
@@ -149,6 +157,29 @@ def _replace_functions(world: World, _: Sale, random: Random) -> None:
     world.install_next_release()
 
 
+def _run_out_of_descriptors(world: World, sale: Sale, random: Random) -> None:
+    """No process of the service can open a connection, to a client or to the database."""
+    request = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    workers = world.service.workers()
+    limits = [resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers]
+    with ExitStack() as stack:
+        for pid, (_, hard) in zip(workers, limits, strict=True):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (FEWEST_DESCRIPTORS, hard))
+        newcomers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", world.service.port), 15))
+            for _ in range(NEWCOMERS)
+        ]
+        for each in newcomers:
+            each.sendall(request)
+        if random.random() < 0.5:
+            _terminate_backends(world, sale, random)
+        time.sleep(random.uniform(0.5, 3))
+        for pid, limit in zip(workers, limits, strict=True):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+        for each in newcomers:
+            assert each.recv(1024).startswith(b"HTTP/1.1 200 "), "a newcomer got no answer"
+
+
 def _fill_disk(world: World, _: Sale, random: Random) -> None:
     """No room for what is sold, and sometimes none for the log either: that ends the server."""
     with filled(world.folder):
@@ -177,6 +208,7 @@ FAULTS = {
     "a lock is held for too long": Fault(_hold_lock, is_unnoticed=False),
     "an option is deleted": Fault(_delete_option, is_unnoticed=True),
     "the functions are replaced": Fault(_replace_functions, is_unnoticed=True),
+    "no file descriptor is left": Fault(_run_out_of_descriptors, is_unnoticed=True),
 }
 
 DISK_FAULTS = {

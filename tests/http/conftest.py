@@ -12,6 +12,7 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
+from api.accepting import Acceptor
 from api.app import make_app
 from api.database import Database
 from api.exchange import Server
@@ -47,9 +48,13 @@ def app(io_loop: IOLoop, database: str) -> Iterator[Application]:
 @pytest.fixture
 def server(io_loop: IOLoop, app: Application, http_server_port: Any) -> Iterator[Server]:
     made = Server(app)
-    made.http.add_socket(http_server_port[0])
+
+    async def accept() -> Acceptor:
+        return Acceptor([http_server_port[0]], made.accepted)
+
+    acceptor = io_loop.run_sync(accept)
     yield made
-    made.http.stop()
+    acceptor.stop()
     io_loop.run_sync(made.close)
 
 

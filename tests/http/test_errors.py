@@ -18,6 +18,7 @@ from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
 from tornado.testing import bind_unused_port
 
+from api.accepting import Acceptor
 from api.app import make_app
 from api.database import Database
 from api.exchange import Server as HTTPServer
@@ -180,13 +181,13 @@ async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Client]:
     store = Store(database)
     server = HTTPServer(make_app(store, Readiness(store)))
     socket, port = bind_unused_port()
-    server.http.add_socket(socket)
+    acceptor = Acceptor([socket], server.accepted)
     client = Client(port)
     try:
         yield client
     finally:
         client.close()
-        server.http.stop()
+        acceptor.stop()
         await server.close()
         await database.close()
 

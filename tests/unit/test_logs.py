@@ -12,6 +12,7 @@ from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 
 from api import logs
+from api.accepting import Acceptor
 from api.exchange import Server
 from api.web import Application, Request, Response
 
@@ -49,9 +50,13 @@ def port(io_loop: IOLoop) -> Iterator[int]:
     """Where a service without a database listens."""
     socket, port = bind_unused_port()
     server = Server(Application([("/well.*", {"GET": well}), ("/fails", {"GET": fails})]))
-    server.http.add_socket(socket)
+
+    async def accept() -> Acceptor:
+        return Acceptor([socket], server.accepted)
+
+    acceptor = io_loop.run_sync(accept)
     yield port
-    server.http.stop()
+    acceptor.stop()
     io_loop.run_sync(server.close)
 
 
