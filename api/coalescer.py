@@ -114,6 +114,10 @@ class Coalescer(Generic[Item, Answer]):
         self._queue(entry)
         return entry.answer
 
+    def room(self) -> int:
+        """How many items would be taken now."""
+        return self._items_most - self._items
+
     def _queue(self, entry: _Entry[Item, Answer]) -> None:
         own = self._held_up.get(self._key_of(entry.item))
         if own is not None:

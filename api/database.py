@@ -100,6 +100,10 @@ class Database:
             raise Problem(UNAVAILABLE)
         return task.result()
 
+    def room(self) -> int:
+        """How many calls could wait for a connection now, besides those that do."""
+        return self.max_waiting - self._pool.get_stats()["requests_waiting"]
+
     async def _call_until_known(
         self, statement: str, arguments: Sequence[object]
     ) -> list[tuple[Any, ...]]:
@@ -110,7 +114,9 @@ class Database:
                     cursor = await connection.execute(statement, arguments)
                     return await cursor.fetchall()
             except TooManyRequests:
-                raise Problem(UNAVAILABLE if may_be_stored else OVERLOADED) from None
+                if may_be_stored:
+                    raise Problem(UNAVAILABLE) from None
+                raise Problem(OVERLOADED, room=self.room) from None
             except (PoolTimeout, PoolClosed):
                 raise Problem(UNAVAILABLE) from None
             except psycopg.OperationalError as error:

@@ -32,6 +32,7 @@ from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from api import logs, problems
 from api.problems import Problem
+from api.resting import Resting
 from api.web import Application, Request, Response, problem_response
 
 BODY_BYTES_MAX = 64 * 1024
@@ -77,7 +78,7 @@ class Server(HTTPServerConnectionDelegate):
         in_flight: how many requests have begun to arrive and are not answered.
         is_draining: the process is about to end; connections then close after an answer.
         arriving: what is awaited, or has come in part.
-        resting: what was answered with 503, and whose connection is not read for a while.
+        resting: connections that are not read for a while.
     """
 
     def __init__(self, application: Application) -> None:
@@ -85,7 +86,7 @@ class Server(HTTPServerConnectionDelegate):
         self.in_flight = 0
         self.is_draining = False
         self.arriving: set[Exchange] = set()
-        self.resting: set[Exchange] = set()
+        self.resting = Resting()
         self._last_request_at = 0.0
         self._lingering: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -118,8 +119,7 @@ class Server(HTTPServerConnectionDelegate):
             Whether everything was answered in time.
         """
         self.is_draining = True
-        for each in list(self.resting):
-            each.go_on()
+        self.resting.end()
         now = self._last_request_at = time.monotonic()
         deadline = now + timeout_seconds
         while self.in_flight or now - self._last_request_at < QUIET_SECONDS:
@@ -213,6 +213,7 @@ class Exchange(HTTPMessageDelegate):
         "_body_bytes",
         "_connection",
         "_is_answered",
+        "_is_last",
         "_is_read",
         "_keep_alive",
         "_request",
@@ -225,6 +226,7 @@ class Exchange(HTTPMessageDelegate):
     _request: Request
     _started_at: float
     _keep_alive: str | None
+    _is_last: bool
 
     def __init__(self, server: Server, connection: HTTP1Connection) -> None:
         assert isinstance(connection.stream, _Stream)
@@ -251,6 +253,7 @@ class Exchange(HTTPMessageDelegate):
         self.deadline = self._started_at + BODY_TIMEOUT_SECONDS
         self._request = Request(method, path, headers)
         self._keep_alive = _connection_header(version, headers)
+        self._is_last = self._keep_alive == (None if version == "HTTP/1.0" else "close")
         self.server.request_arrives()
         try:
             _check_framing(version, headers)
@@ -301,21 +304,6 @@ class Exchange(HTTPMessageDelegate):
         self.server.arriving.discard(self)
         self._connection.close()
 
-    def go_on(self) -> None:
-        """Read the next request of the connection."""
-        if self in self.server.resting:
-            self.server.resting.discard(self)
-            self._connection.finish()
-
-    def _rest(self) -> None:
-        """Read the next request of the connection only when Retry-After is over.
-
-        Reading a request and refusing it takes more than half the time of serving it. So clients
-        that send again at once would take that time from those who can be served.
-        """
-        self.server.resting.add(self)
-        asyncio.get_running_loop().call_later(problems.RETRY_AFTER_SECONDS, self.go_on)
-
     def _answer_with(self, task: asyncio.Future[Response]) -> None:
         self._answer(task.result())
 
@@ -345,8 +333,10 @@ class Exchange(HTTPMessageDelegate):
             self._connection.close()
         else:
             self._connection.write(answer)
-            if status == 503:
-                self._rest()
+            if response.room is not None and not self._is_last:
+                self.server.resting.add(
+                    response.room, self._connection.finish, problems.RETRY_AFTER_SECONDS
+                )
             else:
                 self._connection.finish()
         seconds = time.monotonic() - self._started_at

@@ -5,7 +5,7 @@ This is the one place that knows which outcome or SQLSTATE of the database is wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -104,7 +104,11 @@ RETRY_AFTER_SECONDS = 1
 
 
 class Problem(Exception):  # noqa: N818, as RFC 9457 calls it
-    """A request ends with this answer instead of the one it was after."""
+    """A request ends with this answer instead of the one it was after.
+
+    Attributes:
+        room: if a full queue refused the request: how many that queue would take now.
+    """
 
     def __init__(
         self,
@@ -113,12 +117,14 @@ class Problem(Exception):  # noqa: N818, as RFC 9457 calls it
         *,
         errors: Sequence[MemberError] = (),
         headers: Sequence[tuple[str, str]] = (),
+        room: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(kind.code)
         self.kind = kind
         self.detail = detail or kind.detail
         self.errors = errors
         self.headers = list(headers)
+        self.room = room
         if kind.status == 503:
             self.headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
 

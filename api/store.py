@@ -161,4 +161,4 @@ async def _submit(coalescer: Coalescer[Item, Answer], item: Item) -> Answer:
     try:
         return await coalescer.submit(item)
     except QueueFullError:
-        raise Problem(OVERLOADED) from None
+        raise Problem(OVERLOADED, room=coalescer.room) from None

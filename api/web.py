@@ -61,9 +61,12 @@ class Response:
     """A status, headers and a body.
 
     The headers go to the wire as they are: none may hold what a client sent and nobody checked.
+
+    Attributes:
+        room: as in `Problem`.
     """
 
-    __slots__ = ("body", "content_type", "headers", "status")
+    __slots__ = ("body", "content_type", "headers", "room", "status")
 
     def __init__(
         self,
@@ -71,11 +74,13 @@ class Response:
         body: bytes = b"",
         headers: Sequence[tuple[str, str]] = (),
         content_type: str = "application/json",
+        room: Callable[[], int] | None = None,
     ) -> None:
         self.status = status
         self.body = body
         self.headers = headers
         self.content_type = content_type
+        self.room = room
 
 
 Handler = Callable[..., Awaitable[Response]]
@@ -100,7 +105,11 @@ def cacheable(request: Request, body: bytes) -> Response:
 def problem_response(problem: Problem) -> Response:
     """The problem as it is answered."""
     return Response(
-        problem.kind.status, problem.body(), problem.headers, "application/problem+json"
+        problem.kind.status,
+        problem.body(),
+        problem.headers,
+        "application/problem+json",
+        problem.room,
     )
 
 

@@ -24,8 +24,13 @@ from tests import openapi
 
 
 @pytest.fixture
-def app(io_loop: IOLoop, database: str) -> Iterator[Application]:
-    settings = Settings()
+def settings() -> Settings:
+    """Of the service; a test may have others by parametrizing this."""
+    return Settings()
+
+
+@pytest.fixture
+def app(io_loop: IOLoop, database: str, settings: Settings) -> Iterator[Application]:
     connections = Database(
         settings.service_conninfo(database),
         pool_size=settings.pool_size,

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 
 import pytest
 
@@ -10,7 +8,7 @@ from api import exchange
 from api.exchange import BODY_BYTES_MAX, DISCARDED_BYTES_MAX, HEADER_BYTES_MAX, Server
 from tests import postgres
 from tests.http.conftest import Client
-from tests.http.wire import HOST, JSON, Wire, assert_works, connected, in_chunks, until
+from tests.http.wire import HOST, JSON, assert_works, connected, in_chunks, until
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 KIB = 1024
@@ -233,48 +231,3 @@ async def test_a_connection_that_sends_nothing_is_closed_in_time(
 
         assert await wire.is_closed()
         await until(lambda: not server.arriving)
-
-
-async def test_a_connection_that_got_a_503_is_read_again_when_its_retry_after_is_over(
-    client: Client, database: str
-) -> None:
-    async with connected(client) as wire, connected(client) as other:
-        await get_503(wire, database)
-        wire.send("GET /livez HTTP/1.1", HOST)
-        again = asyncio.ensure_future(wire.answer("GET", "/livez"))
-
-        for _ in range(10):
-            await assert_works(other)
-        assert not again.done()
-        assert (await again).status == 200
-
-
-async def test_a_connection_that_got_a_503_is_read_at_once_when_the_service_ends(
-    client: Client, server: Server, database: str
-) -> None:
-    async with connected(client) as wire:
-        await get_503(wire, database)
-        wire.send("GET /livez HTTP/1.1", HOST)
-
-        assert await server.drain(timeout_seconds=5)
-        assert (await wire.answer("GET", "/livez")).status == 200
-        assert await wire.is_closed()
-
-
-async def test_a_connection_that_is_closed_after_a_503_leaves_nothing_behind(
-    client: Client, server: Server, database: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with connected(client) as wire:
-        await get_503(wire, database)
-
-    await until(lambda: not server.resting and not server.arriving)
-    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
-
-
-async def get_503(wire: Wire, database: str) -> None:
-    """Ask for what the database cannot give now."""
-    with postgres.connect(database) as connection:
-        connection.execute("DROP FUNCTION ticketing.get_purchase(uuid, uuid)")
-    path = f"/ticket_options/{USER}/purchases/{USER}"
-    wire.send(f"GET {path} HTTP/1.1", HOST)
-    assert (await wire.answer("GET", path)).status == 503

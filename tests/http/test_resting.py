@@ -1,0 +1,186 @@
+"""After a refusal by a full queue, and by nothing else, a connection is not read for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from api import problems
+from api.exchange import Server
+from api.settings import Settings
+from tests import postgres
+from tests.http.conftest import Client
+from tests.http.wire import HOST, JSON, Answer, Wire, assert_works, connected, until
+
+USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
+OPTION = {"name": "a", "desc": "", "allocation": 1}
+POOL_SIZE = 4
+PURCHASE = {"quantity": 1, "user_id": USER}
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The smallest queues."""
+    return Settings(max_waiting=1, pool_size=POOL_SIZE)
+
+
+@pytest.fixture
+def for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only room ends a rest."""
+    monkeypatch.setattr(problems, "RETRY_AFTER_SECONDS", 1_000)
+
+
+def send(wire: Wire, path: str, body: object, *headers: str, version: str = "1.1") -> None:
+    sent = json.dumps(body).encode()
+    length = f"Content-Length: {len(sent)}"
+    wire.send(f"POST {path} HTTP/{version}", HOST, JSON, length, *headers, body=sent)
+
+
+async def refused(wire: Wire, path: str, body: object, *headers: str, version: str = "1.1") -> None:
+    send(wire, path, body, *headers, version=version)
+    answer: Answer = await wire.answer("POST", path)
+    assert (answer.status, answer.code) == (503, "overloaded")
+
+
+def blocked(observer: psycopg.Connection[Any]) -> int:
+    """How many calls wait for a lock."""
+    count: int = postgres.value(observer, "SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return count
+
+
+@asynccontextmanager
+async def full(
+    client: Client, server: Server, database: str, path: str, body: object, takes: int
+) -> AsyncIterator[None]:
+    """Within it, a queue is full, of requests that wait for a lock.
+
+    Args:
+        takes: how many it takes to fill it.
+    """
+    async with AsyncExitStack() as stack:
+        under_way = [await stack.enter_async_context(connected(client)) for _ in range(takes)]
+        with (
+            postgres.connect(database) as observer,
+            postgres.connect(database) as locker,
+            locker.transaction(),
+        ):
+            locker.execute("LOCK TABLE ticketing_private.ticket_options")
+            for number, each in enumerate(under_way, 1):
+                send(each, path, body)
+                await until(lambda: server.in_flight == number)  # noqa: B023
+                await until(lambda: blocked(observer) == min(number, POOL_SIZE))  # noqa: B023
+            yield
+        for each in under_way:
+            assert (await each.answer("POST", path)).status == 201
+
+
+@pytest.mark.usefixtures("for_ever")
+@pytest.mark.parametrize("queue", ["purchases", "the pool's"])
+async def test_a_connection_that_a_full_queue_refused_is_read_when_there_is_room(
+    client: Client, server: Server, database: str, queue: str
+) -> None:
+    path, body, takes = (
+        (f"{await client.new_option(allocation=10)}/purchases", PURCHASE, 1)
+        if queue == "purchases"
+        else ("/ticket_options", OPTION, POOL_SIZE + 1)
+    )
+    async with connected(client) as wire, connected(client) as other:
+        async with full(client, server, database, path, body, takes):
+            await refused(wire, path, body)
+            wire.send("GET /livez HTTP/1.1", HOST)
+            again = asyncio.ensure_future(wire.answer("GET", "/livez"))
+            for _ in range(10):
+                await assert_works(other)
+            assert not again.done()
+
+        assert (await again).status == 200
+    assert not len(server.resting)
+
+
+async def test_a_connection_that_a_full_queue_refused_is_read_when_its_retry_after_is_over(
+    client: Client, server: Server, database: str
+) -> None:
+    path = f"{await client.new_option(allocation=10)}/purchases"
+    async with connected(client) as wire, full(client, server, database, path, PURCHASE, 1):
+        await refused(wire, path, PURCHASE)
+
+        await assert_works(wire)
+
+
+@pytest.mark.usefixtures("for_ever")
+async def test_a_connection_that_a_full_queue_refused_is_read_when_the_service_ends(
+    client: Client, server: Server, database: str
+) -> None:
+    path = f"{await client.new_option(allocation=10)}/purchases"
+    async with connected(client) as wire:
+        async with full(client, server, database, path, PURCHASE, 1):
+            await refused(wire, path, PURCHASE)
+            wire.send("GET /livez HTTP/1.1", HOST)
+            draining = asyncio.ensure_future(server.drain(timeout_seconds=5))
+
+            assert (await wire.answer("GET", "/livez")).status == 200
+            assert await wire.is_closed()
+        assert await draining
+
+
+@pytest.mark.usefixtures("for_ever")
+@pytest.mark.parametrize(
+    ("version", "header"),
+    [("1.1", "Connection: close"), ("1.1", "connection: Close"), ("1.0", "X: y")],
+)
+async def test_a_connection_that_is_about_to_close_does_not_rest(
+    client: Client, server: Server, database: str, version: str, header: str
+) -> None:
+    path = f"{await client.new_option(allocation=10)}/purchases"
+    async with connected(client) as wire, full(client, server, database, path, PURCHASE, 1):
+        await refused(wire, path, PURCHASE, header, version=version)
+
+        assert await wire.is_closed()
+
+
+async def test_a_connection_that_is_closed_while_it_rests_leaves_nothing_behind(
+    client: Client, server: Server, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = f"{await client.new_option(allocation=10)}/purchases"
+    async with full(client, server, database, path, PURCHASE, 1):
+        async with connected(client) as wire:
+            await refused(wire, path, PURCHASE)
+
+        await until(lambda: not len(server.resting))
+    await until(lambda: not server.arriving)
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
+@pytest.mark.usefixtures("for_ever")
+@pytest.mark.parametrize("settings", [Settings(lock_timeout_seconds=0.1)], ids=[""])
+async def test_a_connection_does_not_rest_after_any_other_503(
+    client: Client, database: str
+) -> None:
+    path = f"{await client.new_option(allocation=10)}/purchases"
+    async with connected(client) as wire:
+        with postgres.connect(database) as superuser:
+            with superuser.transaction():
+                superuser.execute("LOCK TABLE ticketing_private.ticket_options")
+                await refused(wire, path, PURCHASE)
+            await assert_works(wire)
+
+            superuser.execute("DROP FUNCTION ticketing.get_purchase(uuid, uuid)")
+            await get_503(wire, f"{path}/{USER}")
+            await assert_works(wire)
+
+            superuser.execute("DROP FUNCTION ticketing.installed_files()")
+            await get_503(wire, "/readyz")
+            await assert_works(wire)
+
+
+async def get_503(wire: Wire, path: str) -> None:
+    wire.send(f"GET {path} HTTP/1.1", HOST)
+    answer = await wire.answer("GET", path)
+    assert (answer.status, answer.code) == (503, "unavailable")
