@@ -57,11 +57,17 @@ class Wire:
         openapi.check_refusal(answer.status, answer.headers, answer.body)
         return answer
 
+    async def any_answer(self, *, has_body: bool = True) -> Answer:
+        """The next answer, an interim one too, not held against anything."""
+        return await self._answer(has_body=has_body)
+
     async def _answer(self, *, has_body: bool = True) -> Answer:
         head = (await self.reader.readuntil(b"\r\n\r\n")).removesuffix(b"\r\n\r\n")
         answer = Answer(head, b"")
         if has_body:
-            answer.body = await self.reader.readexactly(int(answer.headers["Content-Length"]))
+            answer.body = await self.reader.readexactly(
+                int(answer.headers.get("Content-Length", 0))
+            )
         return answer
 
     async def drain(self) -> None:

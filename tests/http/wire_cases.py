@@ -1,0 +1,708 @@
+"""What a server must make of the bytes of a connection: a table of cases, and the right answers.
+
+By RFC 9112 (and RFC 9110), and where they leave a choice, by what this service has chosen: what may
+be read in two ways is refused with 400, `malformed_header`, and ends the connection. Most are from
+bug reports of servers that are written on the parsers of Node.js, of h11, and on none.
+
+Whatever is added in front of the handlers must pass all of it, with every split of the bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from tests.hostile import OPTION, chunked, get, message, post
+
+GOOD = get("Host: a")
+"""A request that is answered with 200 and leaves the connection open."""
+
+LENGTH = f"Content-Length: {len(OPTION)}"
+CHUNKED = "Transfer-Encoding: chunked"
+IN_CHUNKS = b"2a\r\n" + OPTION + b"\r\n0\r\n\r\n"
+
+assert len(OPTION) == 0x2A
+
+
+class Case(NamedTuple):
+    """What is sent over a new connection, and what must come back.
+
+    Attributes:
+        statuses: of the answers, in order; 100 is an interim one.
+        then: whether the connection takes another request, or is closed by the server.
+        reason: why, and who got it wrong.
+        client_ends: whether the client says at once that it will send nothing more (`nc -N`).
+        today: what Tornado's connection does instead; nothing if it does as it should.
+    """
+
+    sent: bytes
+    statuses: tuple[int, ...]
+    then: Literal["goes on", "closes"]
+    reason: str
+    client_ends: bool = False
+    today: str = ""
+
+
+def refused(sent: bytes, reason: str) -> Case:
+    return Case(sent, (400,), "closes", reason)
+
+
+HALF_CLOSED = {
+    "a client that ends after its request": Case(
+        GOOD,
+        (200,),
+        "closes",
+        "RFC 9112, 9.6: its end is no abort; it waits for the answer. uvicorn #1264 dropped it.",
+        client_ends=True,
+        today="closes without an answer",
+    ),
+    "a client that ends after a purchase's body": Case(
+        post("Host: a", LENGTH),
+        (201,),
+        "closes",
+        "As above, when the answer takes its time.",
+        client_ends=True,
+        today="closes without an answer",
+    ),
+    "a client that ends after a body in chunks": Case(
+        chunked(IN_CHUNKS),
+        (201,),
+        "closes",
+        "As above.",
+        client_ends=True,
+        today="closes without an answer",
+    ),
+    "a client that ends after several requests": Case(
+        GOOD + post("Host: a", LENGTH) + GOOD,
+        (200, 201, 200),
+        "closes",
+        "All that came before its end is answered, in order.",
+        client_ends=True,
+        today="closes without an answer",
+    ),
+    "a client that ends within a head": Case(
+        GOOD + b"GET /liv", (200,), "closes", "What is not whole is not done.", client_ends=True
+    ),
+    "a client that ends within a body": Case(
+        post("Host: a", "Content-Length: 43"),
+        (),
+        "closes",
+        "RFC 9112, 8: a body that is not whole is no request.",
+        client_ends=True,
+    ),
+    "a client that ends within a chunk": Case(
+        chunked(b"2b\r\n" + OPTION), (), "closes", "As above.", client_ends=True
+    ),
+    "a client that ends before the last chunk": Case(
+        chunked(b"2a\r\n" + OPTION + b"\r\n"),
+        (),
+        "closes",
+        "As above: without the last chunk it is cut off, however good its JSON.",
+        client_ends=True,
+    ),
+    "a client that ends without a word": Case(
+        b"", (), "closes", "A port scan, a health check of a load balancer.", client_ends=True
+    ),
+    "a client that ends after nonsense": Case(
+        b"nonsense\r\n\r\n", (400,), "closes", "It listens still.", client_ends=True
+    ),
+}
+
+KEEP_ALIVE = {
+    "1.1 stays open": Case(GOOD, (200,), "goes on", "RFC 9112, 9.3."),
+    "1.1 with close": Case(get("Host: a", "Connection: close"), (200,), "closes", "9.6."),
+    "close in capitals": Case(
+        get("Host: a", "Connection: CLOSE"), (200,), "closes", "Options are case-insensitive."
+    ),
+    "close in a list": Case(
+        get("Host: a", "Connection: x, close"),
+        (200,),
+        "closes",
+        "9.6: a server must close after the answer to a request with the close *option*.",
+        today="stays open: it knows one option, not a list",
+    ),
+    "close in the second of two Connections": Case(
+        get("Host: a", "Connection: keep-alive", "Connection: close"),
+        (200,),
+        "closes",
+        "RFC 9110, 5.3: two lines are one list.",
+        today="stays open: it knows one option, not a list",
+    ),
+    "close, and a request after it": Case(
+        get("Host: a", "Connection: close") + post("Host: a", LENGTH),
+        (200,),
+        "closes",
+        "9.6: what follows must not be done (uvicorn #2238), but read, or the answer is lost.",
+        today="resets the connection when more comes after it closed: the answer may be lost",
+    ),
+    "an answer says that it is the last": Case(
+        get("Host: a", "Connection: close") + GOOD,
+        (200,),
+        "closes",
+        "And its Connection is close, so that a proxy knows.",
+        today="resets the connection when more comes after it closed: the answer may be lost",
+    ),
+    "1.0 closes": Case(b"GET /livez HTTP/1.0\r\n\r\n", (200,), "closes", "9.3."),
+    "1.0 with keep-alive": Case(
+        b"GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        (200,),
+        "goes on",
+        "9.3: and the answer says keep-alive, or the client will not believe it (ab -k).",
+    ),
+    "1.0 with Keep-Alive": Case(
+        b"GET /livez HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+        (200,),
+        "goes on",
+        "As above; this is how they write it.",
+    ),
+    "1.0 with keep-alive and a body": Case(
+        message(
+            "POST /ticket_options HTTP/1.0",
+            "Content-Type: application/json",
+            "Connection: keep-alive",
+            LENGTH,
+            body=OPTION,
+        ),
+        (201,),
+        "goes on",
+        "As above.",
+    ),
+    "1.0 with a body in chunks": Case(
+        message("POST /ticket_options HTTP/1.0", "Host: a", CHUNKED, body=IN_CHUNKS),
+        (400,),
+        "closes",
+        "RFC 9112, 6.1: its framing is faulty, and the connection ends. 1.0 has no chunks.",
+        today="reads the chunks: 415",
+    ),
+    "1.2": Case(
+        b"GET /livez HTTP/1.2\r\nHost: a\r\n\r\n",
+        (200,),
+        "goes on",
+        "RFC 9110, 2.5: a higher minor version is handled as the highest that one knows.",
+        today="closes after the answer",
+    ),
+    "HEAD has no body": Case(
+        message("HEAD /livez HTTP/1.1", "Host: a") + GOOD,
+        (200, 200),
+        "goes on",
+        "The length of GET's body stands in its head, and no byte of it follows.",
+    ),
+    "HEAD of nothing": Case(
+        message("HEAD /nothing HTTP/1.1", "Host: a"), (404,), "goes on", "Neither for errors."
+    ),
+}
+
+PIPELINED = {
+    "in order, quick after slow": Case(
+        post("Host: a", LENGTH) + GOOD + post("Host: a", LENGTH) + GOOD,
+        (201, 200, 201, 200),
+        "goes on",
+        "RFC 9112, 9.3.2. Sanic #337 dropped answers.",
+    ),
+    "after 404": Case(get("Host: a", target="/x") + GOOD, (404, 200), "goes on", "It was read."),
+    "after 405 with a body": Case(
+        message("PUT /livez HTTP/1.1", "Host: a", LENGTH, body=OPTION) + GOOD,
+        (405, 200),
+        "goes on",
+        "A body that nobody wants is read, or it would be taken for the next request.",
+    ),
+    "after 404 with a body in chunks": Case(
+        message("POST /x HTTP/1.1", "Host: a", CHUNKED, body=IN_CHUNKS) + GOOD,
+        (404, 200),
+        "goes on",
+        "As above.",
+    ),
+    "after GET with a body": Case(
+        message("GET /livez HTTP/1.1", "Host: a", LENGTH, body=OPTION) + GOOD,
+        (200, 200),
+        "goes on",
+        "As above; RFC 9110, 9.3.1.",
+    ),
+    "a body that looks like a request": Case(
+        message("DELETE /livez HTTP/1.1", "Host: a", f"Content-Length: {len(GOOD)}", body=GOOD)
+        + GOOD,
+        (405, 200),
+        "goes on",
+        "And is none.",
+    ),
+    "after 415": Case(
+        message("POST /ticket_options HTTP/1.1", "Host: a", LENGTH, body=OPTION) + GOOD,
+        (415, 200),
+        "goes on",
+        "As above.",
+    ),
+    "after bad JSON": Case(
+        post("Host: a", "Content-Length: 1", body=b"{") + GOOD, (400, 200), "goes on", "As above."
+    ),
+    "after 413": Case(
+        post("Host: a", "Content-Length: 70000", body=b" " * 70_000) + GOOD,
+        (413, 200),
+        "goes on",
+        "Up to 1 MiB is read.",
+    ),
+    "after a bad request": Case(
+        b"nonsense\r\n\r\n" + GOOD, (400,), "closes", "Nobody knows where the next one begins."
+    ),
+    "a bad one after good ones": Case(
+        GOOD + post("Host: a", LENGTH) + b"nonsense\r\n\r\n" + GOOD,
+        (200, 201, 400),
+        "closes",
+        "The good ones are answered first, and in order.",
+    ),
+    "a bad chunk after a good request": Case(
+        GOOD + chunked(b"zz\r\n") + GOOD, (200, 400), "closes", "As above."
+    ),
+    "an empty line between": Case(
+        GOOD + b"\r\n" + GOOD, (200, 200), "goes on", "RFC 9112, 2.2: old clients send one."
+    ),
+    "an empty line after a body": Case(
+        post("Host: a", LENGTH) + b"\r\n" + GOOD, (201, 200), "goes on", "As above."
+    ),
+    "more than Content-Length says": Case(
+        post("Host: a", LENGTH) + b"x\r\n\r\n", (201, 400), "closes", "The rest is a request."
+    ),
+    "a hundred": Case(GOOD * 100, (200,) * 100, "goes on", "Without a recursion for each."),
+}
+
+EXPECT = {
+    "100-continue, and the body at once": Case(
+        post("Host: a", LENGTH, "Expect: 100-continue"),
+        (100, 201),
+        "goes on",
+        "RFC 9110, 10.1.1: the 100 may be left out, since the body is there; one is sent.",
+    ),
+    "100-Continue": Case(
+        post("Host: a", LENGTH, "Expect: 100-Continue"),
+        (100, 201),
+        "goes on",
+        "Case-insensitive: .NET and old curl write it so. A server that compares hangs them.",
+        today="compares with case: no 100, and such a client waits until it gives up",
+    ),
+    "from 1.0": Case(
+        message(
+            "POST /ticket_options HTTP/1.0",
+            "Content-Type: application/json",
+            LENGTH,
+            "Expect: 100-continue",
+            body=OPTION,
+        ),
+        (201,),
+        "closes",
+        "A server must ignore it there: 1.0 has no interim answers.",
+        today="sends 100",
+    ),
+    "without a body": Case(
+        get("Host: a", "Expect: 100-continue"),
+        (200,),
+        "goes on",
+        "There is nothing to wait for: no 100.",
+        today="sends 100",
+    ),
+    "refused before the body comes": Case(
+        post("Host: a", "Content-Length: 2000000", "Expect: 100-continue", body=b""),
+        (413,),
+        "closes",
+        "The point of it: the final answer comes instead of 100, and no body is waited for.",
+    ),
+    "two after each other": Case(
+        post("Host: a", LENGTH, "Expect: 100-continue") * 2,
+        (100, 201, 100, 201),
+        "goes on",
+        "An interim answer belongs to its own request, and never overtakes the one before.",
+    ),
+    "something else": Case(
+        get("Host: a", "Expect: x"),
+        (200,),
+        "goes on",
+        "RFC 9110, 10.1.1: 417 may be answered; it is ignored here.",
+    ),
+}
+
+UPGRADE = {
+    "h2c": Case(
+        get("Host: a", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AA"),
+        (200,),
+        "goes on",
+        "RFC 9110, 7.8: may be ignored. Java's client offers it always. uvicorn #1501: 400.",
+    ),
+    "h2c with a body": Case(
+        post("Host: a", "Connection: Upgrade", "Upgrade: h2c", LENGTH),
+        (201,),
+        "goes on",
+        "llhttp stops at the head then, and the body is lost: uvicorn #2722.",
+    ),
+    "h2c with a body in chunks": Case(
+        post("Host: a", "Connection: Upgrade", "Upgrade: h2c", CHUNKED, body=IN_CHUNKS),
+        (201,),
+        "goes on",
+        "As above.",
+    ),
+    "h2c, and a request after it": Case(
+        get("Host: a", "Connection: Upgrade", "Upgrade: h2c") + GOOD,
+        (200, 200),
+        "goes on",
+        "As above: the parser must go on.",
+    ),
+    "h2c with a body, and a request after it": Case(
+        post("Host: a", "Connection: Upgrade", "Upgrade: h2c", LENGTH) + GOOD,
+        (201, 200),
+        "goes on",
+        "As above.",
+    ),
+    "websocket": Case(
+        get(
+            "Host: a",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        ),
+        (200,),
+        "goes on",
+        "There is none here.",
+    ),
+    "Upgrade without Connection": Case(
+        get("Host: a", "Upgrade: h2c") + GOOD, (200, 200), "goes on", "No offer, then."
+    ),
+    "Connection: upgrade without Upgrade": Case(
+        get("Host: a", "Connection: upgrade") + GOOD, (200, 200), "goes on", "Nor this."
+    ),
+    "HTTP/2 with prior knowledge": refused(
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+        "curl --http2-prior-knowledge, gRPC. One answer, no matter how much follows.",
+    ),
+    "CONNECT": Case(
+        message("CONNECT a:443 HTTP/1.1", "Host: a:443") + GOOD,
+        (404, 200),
+        "goes on",
+        "No tunnel; an error leaves the connection to HTTP. llhttp takes all after it for the "
+        "tunnel's, and Hypercorn #277 let it pass. 400 or 405 would do as well.",
+    ),
+    "CONNECT with a body": Case(
+        message("CONNECT a:443 HTTP/1.1", "Host: a:443", LENGTH, body=OPTION) + GOOD,
+        (404, 200),
+        "goes on",
+        "RFC 9110, 9.3.6: its content has no meaning; it is framed as any other.",
+    ),
+}
+
+LINES = {
+    "LF": Case(
+        b"GET /livez HTTP/1.1\nHost: a\n\n",
+        (200,),
+        "goes on",
+        "RFC 9112, 2.2: may be taken for the end of a line. llhttp: only the request line's.",
+    ),
+    "CR within a value": refused(get("Host: a", "X: a\rb"), "2.2: a bare CR is invalid."),
+    "CR in place of CRLF": refused(
+        b"GET /livez HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", "2.2: or a header is smuggled."
+    ),
+    "CR CR LF": Case(
+        b"GET /livez HTTP/1.1\r\r\nHost: a\r\n\r\n",
+        (400,),
+        "closes",
+        "As above.",
+        today="takes both for one",
+    ),
+    "LF CR LF within a header": refused(
+        get("Host: a", "X: a\n\rY: b"), "A line that begins with CR is no header."
+    ),
+    "NUL in a value": refused(get("Host: a", "X: a\x00b"), "RFC 9110, 5.5."),
+    "NUL in a name": refused(get("Host: a", "X\x00Y: a"), "A name is a token."),
+    "a folded line": refused(get("Host: a", "X: a", " b"), "RFC 9112, 5.2."),
+    "a folded line with a tab": refused(get("Host: a", "X: a", "\tb"), "As above."),
+    "a folded Transfer-Encoding": refused(
+        post("Host: a", "Transfer-Encoding:", " chunked", body=IN_CHUNKS),
+        "As above; CVE-2022-35256 of Node.js.",
+    ),
+    "a folded Content-Length": refused(
+        post("Host: a", "Content-Length:", f" {len(OPTION)}"), "As above; CVE-2024-27982."
+    ),
+    "a folded first header": refused(
+        b"GET /livez HTTP/1.1\r\n Host: a\r\n\r\n",
+        "2.2: white space between the request line and the first header.",
+    ),
+    "a space before the colon": refused(get("Host: a", "X : b"), "5.1: must be 400."),
+    "a tab before the colon": refused(get("Host: a", "X\t: b"), "As above."),
+    "a space before Content-Length's colon": refused(
+        post("Host: a", f"Content-Length : {len(OPTION)}"), "As above."
+    ),
+    "a space before Transfer-Encoding's colon": refused(
+        post("Host: a", "Transfer-Encoding : chunked", body=IN_CHUNKS), "As above."
+    ),
+    "an empty value": Case(get("Host: a", "X:"), (200,), "goes on", "RFC 9110, 5.5."),
+    "white space around a value": Case(
+        get("Host: \t a \t"), (200,), "goes on", "RFC 9112, 5.1: it is no part of it."
+    ),
+    "white space around a length": Case(
+        post("Host: a", f"Content-Length: \t{len(OPTION)} \t"), (201,), "goes on", "As above."
+    ),
+    "two spaces in the request line": refused(
+        b"GET  /livez HTTP/1.1\r\nHost: a\r\n\r\n", "3: one space; who guesses is fooled."
+    ),
+    "HTTP/0.9": refused(b"GET /livez\r\n\r\n", "Nobody speaks it any longer."),
+    "a version in lower case": refused(b"GET /livez http/1.1\r\nHost: a\r\n\r\n", "2.3."),
+    "a version with two digits": refused(b"GET /livez HTTP/1.01\r\nHost: a\r\n\r\n", "2.3."),
+    "HTTP/2.0 in text": refused(b"GET /livez HTTP/2.0\r\nHost: a\r\n\r\n", "505 would do as well."),
+    "no version but a space": refused(b"GET /livez \r\nHost: a\r\n\r\n", "3."),
+    "another protocol": refused(b"GET /livez RTSP/1.0\r\nHost: a\r\n\r\n", "llhttp knows RTSP."),
+    "another protocol's method": Case(
+        message("DESCRIBE /livez HTTP/1.1", "Host: a"), (405,), "goes on", "It is a token."
+    ),
+    "a method that nobody knows": Case(
+        message("MUX /livez HTTP/1.1", "Host: a") + GOOD,
+        (405, 200),
+        "goes on",
+        "RFC 9110, 9.1: a token; llhttp knows a list only (uvicorn #1296). 501 would do as well.",
+    ),
+    "a method in lower case": Case(
+        message("get /livez HTTP/1.1", "Host: a"), (405,), "goes on", "Methods have a case."
+    ),
+    "TLS": refused(
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "https:// on this port."
+    ),
+    "the PROXY protocol": refused(
+        b"PROXY TCP4 10.0.0.1 10.0.0.2 5000 80\r\n" + GOOD, "A load balancer set up wrong."
+    ),
+}
+
+HOST = {
+    "none": refused(get("X: a"), "RFC 9112, 3.2: must be 400."),
+    "two": refused(get("Host: a", "Host: b"), "As above."),
+    "two of one kind": refused(get("Host: a", "host: a"), "As above, though they agree."),
+    "a list": refused(get("Host: a, b"), "It is one name."),
+    "with a space": refused(get("Host: a b"), "As above."),
+    "with a path": refused(get("Host: a/b"), "As above."),
+    "with a user": refused(get("Host: b@a"), "RFC 9110, 4.2.4."),
+    "empty": Case(get("Host:"), (200,), "goes on", "3.2: right for a target without authority."),
+    "with a port": Case(get("Host: a:80"), (200,), "goes on", "uri-host [ : port ]."),
+    "IPv6": Case(get("Host: [::1]:80"), (200,), "goes on", "As above."),
+    "none from 1.0": Case(b"GET /livez HTTP/1.0\r\n\r\n", (200,), "closes", "1.0 had none."),
+    "two from 1.0": refused(
+        b"GET /livez HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", "3.2: any request."
+    ),
+}
+
+TARGET = {
+    "absolute": Case(
+        get("Host: a", target="http://a/livez"), (200,), "goes on", "RFC 9112, 3.2.2: must do."
+    ),
+    "absolute, another host": Case(
+        get("Host: a", target="http://b/livez"), (200,), "goes on", "The target wins over Host."
+    ),
+    "absolute with a query": Case(
+        get("Host: a", target="http://a/livez?x=http://y/"), (200,), "goes on", "As above."
+    ),
+    "absolute, scheme in capitals": Case(
+        get("Host: a", target="HTTP://a/livez"), (200,), "goes on", "Schemes have no case."
+    ),
+    "absolute without a path": Case(
+        get("Host: a", target="http://a?x"),
+        (404,),
+        "goes on",
+        "Its path is /.",
+    ),
+    "* for OPTIONS": Case(
+        message("OPTIONS * HTTP/1.1", "Host: a"), (404,), "goes on", "3.2.4; no answer to it here."
+    ),
+    "* for GET": Case(get("Host: a", target="*"), (404,), "goes on", "No path; 400 would do."),
+    "//": Case(
+        get("Host: a", target="//livez"), (404,), "goes on", "A path, and not that of a host."
+    ),
+    "no slash": Case(get("Host: a", target="livez"), (404,), "goes on", "400 would do as well."),
+    "bytes over 127": Case(
+        get("Host: a", target=b"/\xf0\x9f\x91\xbd"),
+        (404,),
+        "goes on",
+        "3.2: invalid, 400 would do; many send them. uvicorn #344: a traceback for each.",
+    ),
+    "a query of 8 KB": Case(
+        get("Host: a", target="/livez?" + "x" * 8000), (200,), "goes on", "3: at least 8000."
+    ),
+    "percents": Case(get("Host: a", target="/%6civez"), (404,), "goes on", "Not decoded here."),
+    "a space": refused(get("Host: a", target="/li vez"), "3.2: 400, and not mended."),
+    "a tab": refused(get("Host: a", target="/li\tvez"), "As above."),
+    "DEL": refused(get("Host: a", target="/li\x7fvez"), "As above."),
+}
+
+LENGTHS = {
+    "none": Case(post("Host: a", body=b"") + GOOD, (400, 200), "goes on", "6.3: no body."),
+    "0": Case(
+        post("Host: a", "Content-Length: 0", body=b"") + GOOD, (400, 200), "goes on", "As above."
+    ),
+    "two that agree": Case(
+        post("Host: a", LENGTH, LENGTH), (201,), "goes on", "6.3: may be taken for one."
+    ),
+    "two in one that agree": Case(
+        post("Host: a", f"{LENGTH}, {len(OPTION)}"), (201,), "goes on", "As above."
+    ),
+    "two that differ": refused(post("Host: a", LENGTH, "Content-Length: 5"), "6.3: must be 400."),
+    "0 and another": refused(
+        post("Host: a", "Content-Length: 0", LENGTH), "As above: whichever comes first."
+    ),
+    "a plus": refused(post("Host: a", "Content-Length: +42"), "1*DIGIT."),
+    "a minus": refused(post("Host: a", "Content-Length: -1"), "As above."),
+    "a minus zero": refused(post("Host: a", "Content-Length: -0", body=b""), "As above."),
+    "hexadecimal": refused(post("Host: a", "Content-Length: 0x2a"), "As above."),
+    "an underscore": refused(post("Host: a", "Content-Length: 4_2"), "int() of Python takes it."),
+    "a space within": refused(post("Host: a", "Content-Length: 4 2"), "As above."),
+    "a comma": refused(post("Host: a", "Content-Length: 42,"), "As above."),
+    "empty": refused(post("Host: a", "Content-Length:"), "As above."),
+    "other digits": refused(post("Host: a", "Content-Length: \u0664\u0662".encode()), "As above."),
+    "no-break space": refused(post("Host: a", b"Content-Length: 42\xa0"), "strip() takes it."),
+    "a vertical tab": refused(post("Host: a", "Content-Length: \x0b42"), "As above."),
+    "of 64 bits and one more": Case(
+        post("Host: a", f"Content-Length: {2**64 + 42}"),
+        (413,),
+        "closes",
+        "Not 42: a parser that wraps around smuggles.",
+    ),
+    "of 32 bits and one more": Case(
+        post("Host: a", f"Content-Length: {2**32 + 42}"), (413,), "closes", "As above."
+    ),
+    "4300 digits": Case(
+        post("Host: a", "Content-Length: " + "9" * 4301), (413,), "closes", "int() refuses them."
+    ),
+}
+
+CODINGS = {
+    "chunked": Case(chunked(IN_CHUNKS), (201,), "goes on", "RFC 9112, 7.1."),
+    "CHUNKED": Case(
+        post("Host: a", "Transfer-Encoding: CHUNKED", body=IN_CHUNKS), (201,), "goes on", "No case."
+    ),
+    "chunked with Content-Length": refused(
+        post("Host: a", CHUNKED, LENGTH, body=IN_CHUNKS),
+        "6.3: an error; Hypercorn #279, LiteSpeed #392.",
+    ),
+    "Content-Length with chunked": refused(
+        post("Host: a", "Content-Length: 5", CHUNKED, body=b"0\r\n\r\n" + GOOD), "As above."
+    ),
+    "chunked with Content-Length: 0": refused(
+        post("Host: a", CHUNKED, "Content-Length: 0", body=IN_CHUNKS), "As above."
+    ),
+    "chunked twice": refused(
+        post("Host: a", "Transfer-Encoding: chunked, chunked", body=IN_CHUNKS), "7: never twice."
+    ),
+    "in two lines": refused(post("Host: a", CHUNKED, CHUNKED, body=IN_CHUNKS), "As above."),
+    "chunked not last": refused(
+        post("Host: a", "Transfer-Encoding: chunked, identity", body=IN_CHUNKS),
+        "6.3: no end can be found, 400 and close.",
+    ),
+    "identity": refused(post("Host: a", "Transfer-Encoding: identity"), "It was taken out."),
+    "gzip, chunked": refused(
+        post("Host: a", "Transfer-Encoding: gzip, chunked", body=IN_CHUNKS), "501 would do, too."
+    ),
+    "xchunked": refused(
+        post("Host: a", "Transfer-Encoding: xchunked", body=IN_CHUNKS), "Not a part of the word."
+    ),
+    "chunked with a parameter": refused(
+        post("Host: a", "Transfer-Encoding: chunked;q=1", body=IN_CHUNKS), "It has none."
+    ),
+    "quoted": refused(post("Host: a", 'Transfer-Encoding: "chunked"', body=IN_CHUNKS), "A token."),
+    "empty": refused(post("Host: a", "Transfer-Encoding:", body=IN_CHUNKS), "1*."),
+    "a vertical tab before it": refused(
+        post("Host: a", "Transfer-Encoding: \x0bchunked", body=IN_CHUNKS), "CVE-2019-16785."
+    ),
+    "an underscore for a dash": Case(
+        post("Host: a", "Transfer_Encoding: chunked", LENGTH),
+        (201,),
+        "goes on",
+        "Another header altogether.",
+    ),
+    "on GET": Case(
+        message("GET /livez HTTP/1.1", "Host: a", CHUNKED, body=IN_CHUNKS) + GOOD,
+        (200, 200),
+        "goes on",
+        "6.3: framed as any other.",
+    ),
+}
+
+CHUNKS = {
+    "a size in capitals": Case(
+        chunked(b"2A\r\n" + OPTION + b"\r\n0\r\n\r\n"), (201,), "goes on", "HEXDIG."
+    ),
+    "a size with zeros before it": Case(
+        chunked(b"0002a\r\n" + OPTION + b"\r\n000\r\n\r\n"), (201,), "goes on", "1*HEXDIG."
+    ),
+    "an extension": refused(
+        chunked(b"2a;a=b\r\n" + OPTION + b"\r\n0\r\n\r\n"),
+        "7.1.1: unknown ones must be ignored, but nobody sends them. Refused on purpose.",
+    ),
+    "an extension that is quoted": refused(
+        chunked(b'2a;a="b\r\n"\r\n' + OPTION + b"\r\n0\r\n\r\n"), "As above."
+    ),
+    "LF in an extension": refused(
+        chunked(b"2a;\n" + OPTION + b"\r\n0\r\n\r\n"), "CVE-2025-55315, gunicorn #3327."
+    ),
+    "LF after a size": Case(
+        chunked(b"2a\n" + OPTION + b"\r\n0\r\n\r\n"),
+        (400,),
+        "closes",
+        "7.1: CRLF only; CVE-2025-22871 of Go.",
+    ),
+    "any two bytes after a chunk": refused(
+        chunked(b"2a\r\n" + OPTION + b"xx0\r\n\r\n"), "CVE-2025-43859 of h11."
+    ),
+    "nothing after a chunk": refused(chunked(b"2a\r\n" + OPTION + b"0\r\n\r\n\r\n"), "As above."),
+    "LF after a chunk": refused(chunked(b"2a\r\n" + OPTION + b"\n0\r\n\r\n"), "As above."),
+    "an empty size": refused(chunked(b"\r\n\r\n"), "1*HEXDIG."),
+    "a space before a size": refused(
+        chunked(b" 2a\r\n" + OPTION + b"\r\n0\r\n\r\n"), "int(x, 16) takes it."
+    ),
+    "a space after a size": refused(chunked(b"2a \r\n" + OPTION + b"\r\n0\r\n\r\n"), "As above."),
+    "0x": refused(chunked(b"0x2a\r\n" + OPTION + b"\r\n0\r\n\r\n"), "As above."),
+    "an underscore": refused(chunked(b"2_a\r\n" + OPTION + b"\r\n0\r\n\r\n"), "As above."),
+    "a plus": refused(chunked(b"+2a\r\n" + OPTION + b"\r\n0\r\n\r\n"), "As above."),
+    "a minus": refused(chunked(b"-2a\r\n" + OPTION + b"\r\n0\r\n\r\n"), "As above."),
+    "17 digits": refused(
+        chunked(b"1000000000000002a\r\n" + OPTION + b"\r\n0\r\n\r\n"), "Wraps around at 64 bits."
+    ),
+    "9 digits": Case(
+        chunked(b"10000002a\r\n" + OPTION + b"\r\n0\r\n\r\n"),
+        (),
+        "closes",
+        "Wraps around at 32 bits: it is no chunk of 42. 413 or 400 would do as well.",
+        client_ends=True,
+    ),
+    "a trailer": refused(
+        chunked(b"2a\r\n" + OPTION + b"\r\n0\r\nX: y\r\n\r\n"),
+        "7.1.2: may be dropped; refused on purpose, since none was announced.",
+    ),
+    "a trailer with framing": refused(
+        chunked(b"2a\r\n" + OPTION + b"\r\n0\r\nContent-Length: 5\r\n\r\n"),
+        "6.5.1: never one that frames.",
+    ),
+    "a trailer without an end": refused(
+        chunked(b"2a\r\n" + OPTION + b"\r\n0\r\n" + b"X: y\r\n" * 20_000), "Bounded as a head is."
+    ),
+    "the end with LF": Case(
+        chunked(b"2a\r\n" + OPTION + b"\r\n0\r\n\n"),
+        (400,),
+        "closes",
+        "As after any chunk.",
+        today="waits for another byte",
+    ),
+    "a request after the last chunk": Case(
+        chunked(IN_CHUNKS) + GOOD, (201, 200), "goes on", "It begins right there."
+    ),
+    "nothing but the last": Case(
+        chunked(b"0\r\n\r\n") + GOOD, (400, 200), "goes on", "An empty body is no JSON."
+    ),
+}
+
+ALL = {
+    f"{name}: {case}": made
+    for name, cases in {
+        "half-closed": HALF_CLOSED,
+        "keep-alive": KEEP_ALIVE,
+        "pipelined": PIPELINED,
+        "expect": EXPECT,
+        "upgrade": UPGRADE,
+        "lines": LINES,
+        "host": HOST,
+        "target": TARGET,
+        "lengths": LENGTHS,
+        "codings": CODINGS,
+        "chunks": CHUNKS,
+    }.items()
+    for case, made in cases.items()
+}
