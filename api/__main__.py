@@ -15,7 +15,7 @@ import psycopg
 
 from api import __version__, logs, server, settings
 from api.settings import SettingError, Settings
-from db import embedded, migrate
+from db import embedded, migrate, session
 
 logger = logging.getLogger("api")
 
@@ -125,17 +125,19 @@ def _migrate(checked: Settings, options: argparse.Namespace) -> int:
 
 
 def _psql(checked: Settings, options: argparse.Namespace) -> int:
+    environment = dict(os.environ)  # as it is, before our own connections settle their session
     with _database(checked, checked.operator_database_url or checked.database_url) as database:
         # Ctrl-C is psql's: it cancels a statement there.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         conninfo = checked.operator_conninfo(database)
-        return subprocess.run([embedded.program("psql"), conninfo, *options.arguments]).returncode
+        command = [embedded.program("psql"), conninfo, *options.arguments]
+        return subprocess.run(command, env=environment).returncode
 
 
 def _audit(checked: Settings, options: argparse.Namespace) -> int:
     with (
         _database(checked, checked.operator_database_url or checked.database_url) as database,
-        psycopg.connect(checked.operator_conninfo(database)) as connection,
+        psycopg.connect(session.own(checked.operator_conninfo(database))) as connection,
     ):
         wrong = connection.execute(
             "SELECT ticket_option_id, name, capacity, allocation, sold, missing "

@@ -16,6 +16,11 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from db import session
+
+ANSWER_GRACE_SECONDS = 1.0
+"""How long after its statement timeout an answer may arrive."""
+
 
 class SettingError(Exception):
     """A setting makes no sense; the message names it and says what would be right."""
@@ -78,19 +83,32 @@ class Settings:
     def service_conninfo(self, database: str) -> str:
         """How the service connects: as ``ticketing_service``, whatever role the URL logs in as.
 
-        The timeouts travel along, so that they hold from the first statement on.
+        The timeouts travel along, so that they hold from the first statement on. Of several hosts,
+        and of one that is being switched over, only a server that can be written to will do.
         """
         parameters = conninfo_to_dict(database)
-        options = [
-            str(parameters.get("options") or ""),
-            f"-c statement_timeout={int(self.statement_timeout_seconds * 1000)}",
-            f"-c lock_timeout={int(self.lock_timeout_seconds * 1000)}",
-        ]
+        session_settings = {
+            "statement_timeout": str(int(self.statement_timeout_seconds * 1000)),
+            "lock_timeout": str(int(self.lock_timeout_seconds * 1000)),
+        }
         if parameters.get("user") not in (None, "ticketing_service"):
-            options.append("-c role=ticketing_service")
-        parameters.setdefault("user", "ticketing_service")
-        parameters.setdefault("application_name", "ticket-allocation")
-        return _conninfo({**parameters, "options": " ".join(options).strip()})
+            session_settings["role"] = "ticketing_service"
+        defaults: dict[str, str | int | None] = {
+            "user": "ticketing_service",
+            "application_name": "ticket-allocation",
+            # A machine that is gone says nothing. Without these, the kernel waits for hours.
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": int(self.answer_timeout_seconds * 1000),
+        }
+        conninfo = _conninfo({**defaults, **parameters, "target_session_attrs": "read-write"})
+        return session.own(conninfo, **session_settings)
+
+    @property
+    def answer_timeout_seconds(self) -> float:
+        """How long to wait for an answer: the server has ended the statement well before."""
+        return self.statement_timeout_seconds + ANSWER_GRACE_SECONDS
 
     def operator_conninfo(self, database: str) -> str:
         """How ``psql`` and ``audit`` connect: as ``ticketing_operator``.

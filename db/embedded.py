@@ -20,6 +20,8 @@ import psycopg
 from fasteners import InterProcessLock
 from psycopg.conninfo import make_conninfo
 
+from db import session
+
 with warnings.catch_warnings():
     # It looks for a folder for its lock, and warns when it has to take the temporary one.
     warnings.simplefilter("ignore")
@@ -97,7 +99,7 @@ def serving(data_dir: Path) -> Iterator[str]:
 
 
 def _create_database(conninfo: str) -> None:
-    with psycopg.connect(conninfo, autocommit=True) as connection:
+    with psycopg.connect(session.own(conninfo), autocommit=True) as connection:
         found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
         if not found.rowcount:
             with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):

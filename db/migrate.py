@@ -26,7 +26,7 @@ import yoyo
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from db import dump, shipped
+from db import dump, session, shipped
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ def check(conninfo: str) -> list[str]:
     Raises:
         psycopg.OperationalError: the database cannot be reached.
     """
-    with psycopg.connect(conninfo, autocommit=True) as connection:
+    with psycopg.connect(session.own(conninfo), autocommit=True) as connection:
         installed = _installed_files(connection)
     lines = shipped.differences(installed)
     if not installed:
@@ -161,6 +161,7 @@ def check(conninfo: str) -> list[str]:
 @contextmanager
 def _locked_backend(conninfo: str) -> Iterator[Any]:
     """A yoyo backend on the database, while no other process migrates it."""
+    conninfo = session.own(conninfo)
     parameters = conninfo_to_dict(conninfo)
     with psycopg.connect(conninfo, autocommit=True) as connection:
         encoding = connection.info.parameter_status("server_encoding")

@@ -85,9 +85,17 @@ WITH_PASSWORD = [
 ]
 
 
+HOSTILE_OPTIONS = [
+    "standard_conforming_strings=off",
+    "default_transaction_isolation=serializable",
+    "search_path=elsewhere",
+    "statement_timeout=1",
+]
+
+
 def options_of(options: object) -> dict[str, str]:
     """What the server is told; of a name that is given twice the last counts."""
-    return dict(re.findall(r"-c (\w+)=(\S+)", str(options)))
+    return dict(re.findall(r"-c (\w+)=((?:\\.|\S)+)", str(options)))
 
 
 def flag(name: str) -> str:
@@ -249,7 +257,45 @@ def test_the_service_connects_as_its_own_role_with_its_timeouts(
     options = options_of(made.pop("options"))
     assert {"statement_timeout": "5000", "lock_timeout": "2000"}.items() <= options.items()
     assert "role" not in options
-    assert made == {"application_name": "ticket-allocation", **expected}
+    assert made == {
+        "application_name": "ticket-allocation",
+        "target_session_attrs": "read-write",
+        "client_encoding": "UTF8",
+        "keepalives_idle": "5",
+        "keepalives_interval": "2",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "6000",
+        **expected,
+    }
+
+
+def test_the_service_asks_for_a_server_that_can_be_written_to_whatever_the_url_asks_for() -> None:
+    url = "postgresql://a,b/tickets?target_session_attrs=any"
+
+    made = conninfo_to_dict(Settings().service_conninfo(url))
+
+    assert (made["host"], made["target_session_attrs"]) == ("a,b", "read-write")
+
+
+def test_what_the_url_says_of_dead_peers_holds() -> None:
+    url = "postgresql://a/tickets?keepalives_idle=60&tcp_user_timeout=0"
+
+    made = conninfo_to_dict(Settings().service_conninfo(url))
+
+    assert (made["keepalives_idle"], made["keepalives_interval"]) == ("60", "2")
+    assert made["tcp_user_timeout"] == "0"
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_OPTIONS)
+def test_the_session_is_the_services_own_whatever_the_url_says(hostile: str) -> None:
+    name, _, value = hostile.partition("=")
+
+    made = conninfo_to_dict(
+        Settings().service_conninfo(f"host=a client_encoding=LATIN1 options='-c {hostile}'")
+    )
+
+    assert options_of(made["options"])[name] != value
+    assert made["client_encoding"] == "UTF8"
 
 
 @pytest.mark.parametrize("user", ["postgres", "admin@tenant", "ticketing_operator"])

@@ -1,0 +1,49 @@
+"""The session that our own connections work in, whatever the server's defaults are.
+
+A database, a role or the environment may set defaults for every session: how dates are written, how
+text is encoded, how transactions are isolated, when a commit counts. None of that may reach a buyer
+or change what a migration does, so each connection that we make says what it depends on. Only psql
+is left alone: its session is the operator's.
+"""
+
+from __future__ import annotations
+
+import os
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+SETTINGS = {
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "quote_all_identifiers": "off",
+    "row_security": "on",
+    "search_path": "pg_catalog,pg_temp",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+}
+"""Not ``default_transaction_read_only``: whoever sets that means it. Not
+``session_replication_role``: only a superuser may set it."""
+
+_ENVIRONMENT = {"PGDATESTYLE": "ISO, MDY", "PGTZ": "UTC"}
+"""libpq sends these by themselves. So they win over ``options``, and PgBouncer passes them on."""
+
+
+def own(conninfo: str, **settings: str) -> str:
+    """The connection string with the session settled in it.
+
+    Sets PGDATESTYLE and PGTZ, and removes PGGEQO, in the environment of this process: libpq lets
+    nothing else win over them.
+
+    Args:
+        settings: more of the session's settings. They win over ``SETTINGS``, and all of these over
+            the ``options`` that the connection string has.
+    """
+    os.environ.update(_ENVIRONMENT)
+    os.environ.pop("PGGEQO", None)
+    parameters = conninfo_to_dict(conninfo)
+    options = [str(parameters.get("options") or "")]
+    for name, value in {**SETTINGS, **settings}.items():
+        options.append(f"-c {name}=" + value.replace("\\", r"\\").replace(" ", r"\ "))
+    return make_conninfo(conninfo, client_encoding="UTF8", options=" ".join(options).strip())
