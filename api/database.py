@@ -7,36 +7,129 @@ that write take an id from the caller and treat one that they have stored as don
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from psycopg import waiting
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from api.problems import INVALID, OVERLOADED, UNAVAILABLE, Problem, problem_of
 
 logger = logging.getLogger(__name__)
 
-Connection = psycopg.AsyncConnection[Any]
-Pool = AsyncConnectionPool[Connection]
-
 RECONNECT_SECONDS = 1.0
-"""While the database is away, a connection is tried about this often."""
+"""While the database is away, or its connections are of no use, one is tried about this often."""
 
 RESEND_PAUSE_SECONDS = 0.05
-"""How long a call whose connection broke waits before it is sent again."""
+"""How long a call waits before it is sent again. Each time twice as long, up to the above."""
 
-_ROLLED_BACK = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+STRONGER_COMMIT = """
+    SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') IN ('off', 'local')
+"""
+"""A default of the database or the role may have a commit return before it is safe: then a crash
+takes back what buyers were told. One that waits for more than ``on`` does is left as it is."""
 
-_TIMED_OUT = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
 
-_SHUT_DOWN = (
-    psycopg.errors.AdminShutdown,
-    psycopg.errors.CrashShutdown,
-    psycopg.errors.CannotConnectNow,
-    psycopg.errors.IdleSessionTimeout,
-)
+class Fault(enum.Enum):
+    """What an error of a call says about whether to send it again."""
+
+    OF_REQUEST = "another call of the kind would fail in the same way"
+    OF_TIMING = "it was rolled back because of what else was going on"
+    OF_TIMEOUT = "it took too long, and was rolled back"
+    OF_CONNECTION = "nothing was done, since this connection is not as the service needs it"
+    OF_STATEMENT = "this connection knows the statement in another form than the database"
+    UNKNOWN_OUTCOME = "the connection broke, and what was called may have been committed"
+
+
+_FAULT_OF_SQLSTATE = {
+    "40001": Fault.OF_TIMING,  # serialization_failure
+    "40P01": Fault.OF_TIMING,  # deadlock_detected
+    "55P03": Fault.OF_TIMEOUT,  # lock_not_available: lock_timeout
+    "57014": Fault.OF_TIMEOUT,  # query_canceled: statement_timeout
+    "25P04": Fault.OF_TIMEOUT,  # transaction_timeout
+    # The server's, when it ends a session around the commit; and a pooler's, for lost servers.
+    "08": Fault.UNKNOWN_OUTCOME,  # connection exception
+    "57P": Fault.UNKNOWN_OUTCOME,  # a shutdown, a crash of another backend, idle_session_timeout
+    "25": Fault.OF_CONNECTION,  # invalid transaction state, read_only_sql_transaction among them
+    "28": Fault.OF_CONNECTION,  # invalid authorization
+    "0P": Fault.OF_CONNECTION,  # invalid role
+    "42501": Fault.OF_CONNECTION,  # insufficient_privilege
+    "0A000": Fault.OF_STATEMENT,  # feature_not_supported: "cached plan must not change result type"
+    "26000": Fault.OF_STATEMENT,  # a prepared statement that is not there any longer, ...
+    "42P05": Fault.OF_STATEMENT,  # ... or is there already
+}
+"""By the whole code, or else by as much of its beginning."""
+
+
+def fault_of(error: psycopg.Error) -> Fault:
+    """What the error of a call says about whether to send it again."""
+    sqlstate = error.sqlstate
+    if sqlstate is None:
+        # libpq's own errors: the connection broke, or is given up because no answer came.
+        is_broken = isinstance(error, psycopg.OperationalError)
+        return Fault.UNKNOWN_OUTCOME if is_broken else Fault.OF_REQUEST
+    for length in (5, 3, 2):
+        if fault := _FAULT_OF_SQLSTATE.get(sqlstate[:length]):
+            return fault
+    return Fault.OF_REQUEST
+
+
+class Connection(psycopg.AsyncConnection[Any]):
+    """A connection that is given up when an answer does not come.
+
+    Attributes:
+        made_at: when it was made, by the monotonic clock.
+        answer_timeout_seconds: how long to wait for an answer; None: for ever.
+        is_hung: an answer was waited for in vain.
+    """
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.made_at = time.monotonic()
+        self.answer_timeout_seconds: float | None = None
+        self.is_hung = False
+
+    async def wait(
+        self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None
+    ) -> Any:
+        """Wait as psycopg does, but close the connection rather than cancel what it is doing.
+
+        A server that hangs would be waited for once more. And one whose commit waits for a standby
+        would take that for leave to commit without it.
+        """
+        try:
+            return await waiting.wait_async(
+                gen, self.pgconn.socket, interval, timeout or self.answer_timeout_seconds
+            )
+        except BaseException as error:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.is_hung = isinstance(error, psycopg.OperationalError)
+                self.pgconn.finish()
+            raise
+
+
+Pool = AsyncConnectionPool[Connection]
+
+
+class _Call:
+    """A statement on its way, and what is known of its sendings."""
+
+    __slots__ = ("arguments", "error", "failed_at", "has_timed_out", "may_be_stored", "statement")
+
+    def __init__(self, statement: str, arguments: Sequence[object]) -> None:
+        self.statement = statement
+        self.arguments = arguments
+        self.may_be_stored = False
+        self.has_timed_out = False
+        self.failed_at = 0.0
+        self.error: psycopg.Error | None = None
 
 
 class Database:
@@ -47,19 +140,31 @@ class Database:
         pool_size: connections at most.
         max_waiting: calls at most that wait for a connection; one more is refused.
         timeout_seconds: how long a call may take, waiting and resends included.
+        answer_timeout_seconds: how long one sending may take: somewhat longer than its statement
+            may run, since the server then has ended it.
     """
 
     def __init__(
-        self, conninfo: str, *, pool_size: int, max_waiting: int, timeout_seconds: float
+        self,
+        conninfo: str,
+        *,
+        pool_size: int,
+        max_waiting: int,
+        timeout_seconds: float,
+        answer_timeout_seconds: float,
     ) -> None:
         self.pool_size = pool_size
         self.max_waiting = max_waiting
         self.timeout_seconds = timeout_seconds
+        self._answer_timeout_seconds = answer_timeout_seconds
+        self._drained_at = 0.0
         self._pool: Pool = AsyncConnectionPool(
             conninfo,
+            connection_class=Connection,
             # Autocommit: one round trip a call, and what a call did is committed when it returns.
             kwargs={"autocommit": True, "connect_timeout": 2, "prepare_threshold": 1},
             open=False,
+            configure=self._configure,
             min_size=min(2, pool_size),
             max_size=pool_size,
             max_waiting=max_waiting,
@@ -88,56 +193,87 @@ class Database:
 
         Raises:
             Problem: ``overloaded``, and nothing was stored; or ``unavailable``, and what a call
-                writes may have been stored or not.
+                writes may have been stored or not. Its cause is the last error, if there was one.
             psycopg.Error: the database refused, and nothing was stored.
         """
-        task = asyncio.ensure_future(self._call_until_known(statement, arguments))
-        # Not wait_for(): it would wait for the cancellation as well, and that takes a while when
-        # the server hangs.
+        call = _Call(statement, arguments)
+        task = asyncio.ensure_future(self._send_until_known(call))
+        # Not wait_for(): it would wait for the cancellation as well.
         await asyncio.wait({task}, timeout=timeout_seconds or self.timeout_seconds)
         if not task.done():
             task.cancel()
-            raise Problem(UNAVAILABLE)
+            raise Problem(UNAVAILABLE) from call.error
         return task.result()
 
     def room(self) -> int:
         """How many calls could wait for a connection now, besides those that do."""
         return self.max_waiting - self._pool.get_stats()["requests_waiting"]
 
-    async def _call_until_known(
-        self, statement: str, arguments: Sequence[object]
-    ) -> list[tuple[Any, ...]]:
-        may_be_stored = has_timed_out = False
+    async def _send_until_known(self, call: _Call) -> list[tuple[Any, ...]]:
+        pause_seconds = RESEND_PAUSE_SECONDS
         while True:
             try:
                 async with self._pool.connection(timeout=self.timeout_seconds) as connection:
-                    cursor = await connection.execute(statement, arguments)
-                    return await cursor.fetchall()
+                    try:
+                        cursor = await connection.execute(call.statement, call.arguments)
+                        return await cursor.fetchall()
+                    except psycopg.Error as error:
+                        await self._judge(call, error, connection)
             except TooManyRequests:
-                if may_be_stored:
+                if call.may_be_stored:
                     raise Problem(UNAVAILABLE) from None
                 raise Problem(OVERLOADED, room=self.room) from None
             except (PoolTimeout, PoolClosed):
-                raise Problem(UNAVAILABLE) from None
-            except psycopg.OperationalError as error:
-                # Without a SQLSTATE it is libpq's: the connection broke, the outcome is unknown;
-                # and so it is when the server went down around the commit.
-                if error.sqlstate is None or isinstance(error, _SHUT_DOWN):
-                    may_be_stored = True
-                elif isinstance(error, _TIMED_OUT) and not has_timed_out:
-                    # Once: a server that stood still for a while counts that time too, and the
-                    # one that held the lock did not get to release it.
-                    has_timed_out = True
-                elif not isinstance(error, _ROLLED_BACK):
-                    if may_be_stored:
-                        raise Problem(UNAVAILABLE) from error
-                    raise
-                logger.info("sending a call again: %s", str(error).partition("\n")[0])
-                await asyncio.sleep(RESEND_PAUSE_SECONDS)
+                raise Problem(UNAVAILABLE) from call.error
+            logger.info("sending a call again: %s", str(call.error).partition("\n")[0])
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, RECONNECT_SECONDS)
+
+    async def _judge(self, call: _Call, error: psycopg.Error, connection: Connection) -> None:
+        """Note what the error says, and raise it unless the call is to be sent again."""
+        fault = fault_of(error)
+        is_last = fault is Fault.OF_REQUEST
+        if fault is Fault.UNKNOWN_OUTCOME:
+            call.may_be_stored = True
+            await connection.close()
+            if connection.is_hung:
+                await self._discard_as_old_as(connection)
+        elif fault is Fault.OF_TIMEOUT:
+            # Once more: a server that stood still for a while counts that time too, and the one
+            # that held the lock did not get to release it.
+            is_last = call.has_timed_out
+            call.has_timed_out = True
+        elif fault is Fault.OF_CONNECTION:
+            # If a new one is no better, yet another will not be either, and the pool keeps it.
+            if connection.made_at < time.monotonic() - RECONNECT_SECONDS:
+                await connection.close()
+        elif fault is Fault.OF_STATEMENT:
+            # One made since the first failure knows nothing of the past: it is the call, then.
+            call.failed_at = call.failed_at or time.monotonic()
+            is_last = connection.made_at > call.failed_at
+            await connection.close()
+            await self._discard_as_old_as(connection)
+        call.error = error
+        if is_last:
+            if call.may_be_stored:
+                raise Problem(UNAVAILABLE) from error
+            raise error
+
+    async def _discard_as_old_as(self, connection: Connection) -> None:
+        """Have the pool make all its connections anew, unless it has done so since this one."""
+        if connection.made_at > self._drained_at:
+            self._drained_at = time.monotonic()
+            await self._pool.drain()
+
+    async def _configure(self, connection: Connection) -> None:
+        connection.answer_timeout_seconds = self._answer_timeout_seconds
+        await connection.execute(STRONGER_COMMIT, prepare=False)
 
     async def _keep_trying(self, pool: Pool) -> None:
         """Called when connecting has failed for a while: the pool would now wait for a new call."""
-        await pool.check()
+        # Not with connections at hand: it tries each of them, and one that hangs holds it up.
+        if not pool.get_stats()["pool_available"]:
+            await pool.check()
 
 
 def is_one_items_fault(error: Exception) -> bool:

@@ -60,14 +60,27 @@ IDEMPOTENCY_KEY_REUSED = Kind(
     "A purchase with this Idempotency-Key is stored, with another quantity.",
 )
 OVERLOADED = Kind(
-    503, "overloaded", "Overloaded", "Too many requests are waiting. Send it again later."
+    503,
+    "overloaded",
+    "Overloaded",
+    "The service is too busy to take this request. Nothing was stored. Try again later.",
 )
 UNAVAILABLE = Kind(
-    503, "unavailable", "Unavailable", "The database cannot be used now. Send it again later."
+    503,
+    "unavailable",
+    "Unavailable",
+    "The service is temporarily unavailable. Try again later.",
 )
 INTERNAL = Kind(
     500, "internal", "Internal error", "The service failed. Its log has more, by the request id."
 )
+
+MAY_BE_STORED = (
+    "The service is temporarily unavailable. This request may or may not have been stored. "
+    "Sending it again with the same Idempotency-Key is safe: it will not be stored twice. "
+    "Without a key it might be."
+)
+"""What `UNAVAILABLE` says to a request that stores something."""
 
 KIND_OF_OUTCOME = {
     "not_found": NOT_FOUND,
@@ -85,12 +98,15 @@ KIND_OF_SQLSTATE = {
     "40P01": OVERLOADED,  # deadlock_detected
     "55P03": OVERLOADED,  # lock_not_available: lock_timeout
     "57014": OVERLOADED,  # query_canceled: statement_timeout
+    "25P04": OVERLOADED,  # transaction_timeout
     "53": UNAVAILABLE,  # insufficient resources, a full disk among them
     "08": UNAVAILABLE,  # connection exception
     "57": UNAVAILABLE,  # operator intervention: a shutdown, a crash of another backend
     "58": UNAVAILABLE,  # system error: I/O
-    "25006": UNAVAILABLE,  # read_only_sql_transaction: a standby
+    "25": UNAVAILABLE,  # invalid transaction state, read_only_sql_transaction among them
     "28": UNAVAILABLE,  # invalid authorization
+    "0P": UNAVAILABLE,  # invalid role
+    "54000": UNAVAILABLE,  # program_limit_exceeded: no transaction ids are left
     "3D000": UNAVAILABLE,  # the database, ...
     "3F000": UNAVAILABLE,  # ... the schema, ...
     "42883": UNAVAILABLE,  # ... the function, ...
@@ -127,6 +143,12 @@ class Problem(Exception):  # noqa: N818, as RFC 9457 calls it
         self.room = room
         if kind.status == 503:
             self.headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
+
+    def of_write(self) -> Problem:
+        """This problem, as the answer to a request that stores something."""
+        if self.kind is UNAVAILABLE and self.detail == UNAVAILABLE.detail:
+            return Problem(UNAVAILABLE, MAY_BE_STORED)
+        return self
 
     def body(self) -> bytes:
         """The problem details as JSON."""

@@ -47,7 +47,8 @@ class Readiness:
         except Problem as problem:
             if problem.kind is OVERLOADED:
                 return self._last  # no news: the database is busy with our own requests
-            missing = "the database does not answer"
+            cause = problem.__cause__ or "the database does not answer"
+            missing = str(cause).partition("\n")[0]
         except psycopg.Error as error:
             missing = str(error).partition("\n")[0]
         if missing is None:

@@ -157,6 +157,7 @@ async def _work(
         pool_size=settings.pool_size,
         max_waiting=settings.max_waiting,
         timeout_seconds=settings.request_timeout_seconds,
+        answer_timeout_seconds=settings.answer_timeout_seconds,
     )
     await database.open()
     store = Store(database, batch_size=settings.batch_size, batch_options=settings.batch_options)

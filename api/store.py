@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import timezone
+from datetime import datetime, timezone
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
@@ -11,6 +11,8 @@ from api.coalescer import Answer, Coalescer, Item, QueueFullError
 from api.database import Database, is_one_items_fault
 from api.problems import OVERLOADED, UNAVAILABLE, Problem
 from api.schemas import Purchase, TicketOption
+
+NOWHERE = "00000000-0000-0000-0000-000000000000"
 
 OTHER_CALLS = 3
 """Connections that options held locked cannot take: for many options, for reads, for the rest."""
@@ -128,21 +130,30 @@ class Store:
     async def get_purchase(self, option_id: str, purchase_id: str) -> Purchase | None:
         """The purchase, or None."""
         rows = await self._call(
-            "SELECT id, ticket_option_id, user_id, quantity, created_at "
+            # Spelled out, so that neither a date style nor a time zone of the session has a say.
+            "SELECT id, ticket_option_id, user_id, quantity, "
+            "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') "
             "FROM ticketing.get_purchase(%s, %s)",
             (option_id, purchase_id),
         )
         if not rows:
             return None
-        purchase = Purchase(*rows[0])
-        # The session's time zone is the database's choice; the contract's is UTC.
-        purchase.created_at = purchase.created_at.astimezone(timezone.utc)
-        return purchase
+        [[found_id, of_option_id, user_id, quantity, text]] = rows
+        created_at = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
+        return Purchase(found_id, of_option_id, user_id, quantity, created_at)
 
     async def installed_files(self, timeout_seconds: float | None = None) -> dict[str, str]:
-        """The checksums of the migrations and procedures that made the database, by file name."""
+        """The checksums of the migrations and procedures that made the database, by file name.
+
+        Makes purchases of nothing on the way, which fail where nothing can be sold: they may be
+        called, and they lock, though no row.
+        """
         rows = await self._database.call(
-            "SELECT path, sha256 FROM ticketing.installed_files()", timeout_seconds=timeout_seconds
+            "SELECT file.path, file.sha256 FROM ticketing.installed_files() AS file, "
+            "ticketing.purchase_tickets(%s::uuid, '{}', '{}', '{}'::integer[]), "
+            "ticketing.purchase_tickets_of_many('{}', '{}', '{}', '{}')",
+            [NOWHERE],
+            timeout_seconds,
         )
         return dict(rows)
 

@@ -25,7 +25,9 @@ class Operations:
 
     async def readyz(self, request: Request) -> Response:
         if await self._readiness.what_is_missing(READYZ_TIMEOUT_SECONDS):
-            raise Problem(UNAVAILABLE, "The database is away, or is not the version of this build.")
+            raise Problem(
+                UNAVAILABLE, "The database cannot sell now, or is not the version of this build."
+            )
         return Response(200, b'{"status":"ok"}')
 
     async def openapi(self, request: Request) -> Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import msgspec
-import psycopg
 
 from api import headers
 from api.ids import new_uuid, purchase_uuid
@@ -30,9 +29,12 @@ class Purchases:
         key = headers.idempotency_key(request.headers)
         option_id = option_id.lower()
         purchase_id = new_uuid() if key is None else purchase_uuid(option_id, new.user_id, key)
-        outcome = await self._store.purchase_tickets(
-            option_id, purchase_id, new.user_id, new.quantity
-        )
+        try:
+            outcome = await self._store.purchase_tickets(
+                option_id, purchase_id, new.user_id, new.quantity
+            )
+        except Problem as problem:
+            raise problem.of_write() from problem.__cause__
         if outcome in KIND_OF_OUTCOME:
             raise Problem(KIND_OF_OUTCOME[outcome])
 
@@ -43,8 +45,7 @@ class Purchases:
             return Response(201, headers=answer)
         try:
             purchase = await self._store.get_purchase(option_id, purchase_id)
-        except (Problem, psycopg.Error) as error:
-            # The tickets are sold, whatever became of reading it back: a preference may go unmet.
+        except Exception as error:  # any: the tickets are sold, and a preference may go unmet
             logger.warning("request %s: could not read back: %s", request.id, error)
             return Response(201, headers=answer)
         answer.append(("Preference-Applied", "return=representation"))

@@ -22,7 +22,10 @@ class TicketOptions:
     async def create(self, request: Request) -> Response:
         new = request.decode(_decoder)
         option = TicketOption(new_uuid(), new.name, new.desc, new.allocation)
-        await self._store.create_ticket_option(option.id, new.name, new.desc, new.allocation)
+        try:
+            await self._store.create_ticket_option(option.id, new.name, new.desc, new.allocation)
+        except Problem as problem:
+            raise problem.of_write() from problem.__cause__
         location = ("Location", f"/ticket_options/{option.id}")
         return Response(201, msgspec.json.encode(option), [location])
 

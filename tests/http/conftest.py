@@ -36,6 +36,7 @@ def app(io_loop: IOLoop, database: str, settings: Settings) -> Iterator[Applicat
         pool_size=settings.pool_size,
         max_waiting=settings.max_waiting,
         timeout_seconds=settings.request_timeout_seconds,
+        answer_timeout_seconds=settings.answer_timeout_seconds,
     )
 
     async def ready_app() -> Application:

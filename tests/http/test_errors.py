@@ -176,6 +176,7 @@ async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Client]:
         pool_size=settings.pool_size,
         max_waiting=settings.max_waiting,
         timeout_seconds=settings.request_timeout_seconds,
+        answer_timeout_seconds=settings.answer_timeout_seconds,
     )
     await database.open()
     store = Store(database)
