@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -37,11 +37,15 @@ class Buyer:
         self._port = port
         self._threads = ThreadPoolExecutor(64)
 
-    def send(self, method: str, path: str, body: object = None) -> Answer:
+    def send(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         try:
             sent = None if body is None else json.dumps(body)
-            connection.request(method, path, sent, {"Content-Type": "application/json"})
+            connection.request(
+                method, path, sent, {"Content-Type": "application/json", **(headers or {})}
+            )
             return Answer(connection.getresponse())
         finally:
             connection.close()
