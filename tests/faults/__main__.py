@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.faults import world
 from tests.faults.disk import CannotMountError, small_disk
-from tests.faults.kinds import ALL_FAULTS, DISK_FAULTS
+from tests.faults.kinds import ALL_FAULTS, DISK_FAULTS, STANDBY_FAULTS
 from tests.faults.rounds import Round, play_round
 
 
@@ -43,8 +43,12 @@ def main() -> int:
         for seed, fault in enumerate(chosen, arguments.seed):
             print(f"seed {seed}: {fault}", end="", flush=True)
             try:
-                done = _play_on_small_disk(fault, seed) if fault in DISK_FAULTS else None
-                done = done or play_round(lasting, fault, seed)
+                if fault in DISK_FAULTS:
+                    done = _play_on_small_disk(fault, seed)
+                elif fault in STANDBY_FAULTS:
+                    done = _play_with_standby(fault, seed)
+                else:
+                    done = play_round(lasting, fault, seed)
             except CannotMountError as error:
                 print(f": left out, {error}")
                 continue
@@ -68,6 +72,13 @@ def _play_on_small_disk(fault: str, seed: int) -> Round:
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as disk:
         disk.chmod(0o755)
         with world.running(disk) as made:
+            return play_round(made, fault, seed)
+
+
+def _play_with_standby(fault: str, seed: int) -> Round:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with world.running(Path(folder), has_standby=True) as made:
             return play_round(made, fault, seed)
 
 

@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 import psycopg
 
+from db.embedded import DATABASE
 from loadtests.ledger import Ledger
 from loadtests.service import wait_for
+from tests.faults import standby
 from tests.faults.disk import filled
 from tests.faults.proxy import Moment
 from tests.faults.world import POOL_SIZE, SERVICE, WORKERS, World
@@ -180,6 +182,49 @@ def _run_out_of_descriptors(world: World, sale: Sale, random: Random) -> None:
             assert each.recv(1024).startswith(b"HTTP/1.1 200 "), "a newcomer got no answer"
 
 
+def _read_only(world: World, _: Sale, random: Random) -> None:
+    """Sessions are read-only: the new ones, or by ALTER SYSTEM those that are under way as well."""
+    target = random.choice([f"DATABASE {DATABASE}", "ROLE ticketing_service", "SYSTEM"])
+    with world.connect() as operator:
+        operator.execute("SET default_transaction_read_only = off")  # for this session alone
+        operator.execute(f"ALTER {target} SET default_transaction_read_only = on".encode())
+        operator.execute("SELECT pg_reload_conf()")
+        if target != "SYSTEM":
+            _terminate_backends(world, _, random)
+        time.sleep(random.uniform(0.5, 3))
+        operator.execute(f"ALTER {target} RESET default_transaction_read_only".encode())
+        operator.execute("SELECT pg_reload_conf()")
+
+
+def _change_defaults(world: World, _: Sale, random: Random) -> None:
+    """Sessions begin with other settings than those before, and later again with the old ones."""
+    target = random.choice([f"DATABASE {DATABASE}", "ROLE ticketing_service"])
+    with world.connect() as operator:
+        for setting in (
+            "datestyle = German, DMY",
+            "timezone = 'Asia/Kathmandu'",
+            "client_encoding = 'SQL_ASCII'",
+            "default_transaction_isolation = 'serializable'",
+            "standard_conforming_strings = off",
+            "synchronous_commit = off",
+            "search_path = nowhere",
+        ):
+            operator.execute(f"ALTER {target} SET {setting}".encode())
+        _terminate_backends(world, _, random)
+        time.sleep(random.uniform(0.5, 1))
+        operator.execute(f"ALTER {target} RESET ALL".encode())
+        _terminate_backends(world, _, random)
+
+
+def _fail_over(world: World, _: Sale, random: Random) -> None:
+    """For a while the address still leads to the former primary, which by then is a standby."""
+    assert world.standby is not None
+    world.database, world.standby = world.standby, world.database
+    standby.change_places(world.standby, world.database)
+    time.sleep(random.uniform(1, 3))
+    world.proxy.lead_to(world.database.socket)
+
+
 def _fill_disk(world: World, _: Sale, random: Random) -> None:
     """No room for what is sold, and sometimes none for the log either: that ends the server."""
     with filled(world.folder):
@@ -209,6 +254,8 @@ FAULTS = {
     "an option is deleted": Fault(_delete_option, is_unnoticed=True),
     "the functions are replaced": Fault(_replace_functions, is_unnoticed=True),
     "no file descriptor is left": Fault(_run_out_of_descriptors, is_unnoticed=True),
+    "the database is read-only for a while": Fault(_read_only, is_unnoticed=True),
+    "session defaults change in mid-sale": Fault(_change_defaults, is_unnoticed=True),
 }
 
 DISK_FAULTS = {
@@ -216,4 +263,9 @@ DISK_FAULTS = {
 }
 """These need a world that is on a small disk of its own."""
 
-ALL_FAULTS = FAULTS | DISK_FAULTS
+STANDBY_FAULTS = {
+    "the primary fails over to a standby": Fault(_fail_over, is_unnoticed=True),
+}
+"""These need a world that has a standby."""
+
+ALL_FAULTS = FAULTS | DISK_FAULTS | STANDBY_FAULTS

@@ -74,6 +74,10 @@ class Proxy:
 
         return self._run(arm())
 
+    def lead_to(self, database_socket: str) -> None:
+        """Forward the connections to come to another server; those that are stay where they are."""
+        self._database_socket = database_socket
+
     def cut_all(self) -> None:
         """Cut every connection at once, whatever it is doing."""
 

@@ -21,12 +21,22 @@ class DatabaseServer:
     Attributes:
         conninfo: the connection string of its superuser, by its Unix socket.
         socket_dir: where that socket is.
+        socket: its path.
     """
 
     def __init__(self, data_dir: Path, conninfo: str) -> None:
         self._data = data_dir / "postgres"
         self.conninfo = conninfo
-        self.socket_dir = str(conninfo_to_dict(conninfo)["host"])
+        parameters = conninfo_to_dict(conninfo)
+        self.socket_dir = str(parameters["host"])
+        self._port = parameters.get("port", 5432)
+        self.socket = f"{self.socket_dir}/.s.PGSQL.{self._port}"
+
+    @property
+    def owner(self) -> str | None:
+        """The system user that it runs as; None if it is the one that runs this."""
+        owner = self._data.owner()
+        return owner if owner != Path.home().owner() else None
 
     @property
     def log(self) -> str:
@@ -35,12 +45,24 @@ class DatabaseServer:
 
     def start(self) -> None:
         """Start it and wait until it accepts connections, recovery included."""
-        options = f"-h '' -k {self.socket_dir}"
+        options = f"-h '' -k {self.socket_dir} -p {self._port}"
         self._pg_ctl("start", "-w", "-l", str(self._data / "log"), "-o", options)
 
-    def stop(self) -> None:
-        """Stop it at once, as a crash would, but for what its processes tell their clients."""
-        self._pg_ctl("stop", "-m", "immediate")
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it.
+
+        Args:
+            mode: ``immediate`` is as a crash would, but for what its processes tell their clients.
+        """
+        self._pg_ctl("stop", "-m", mode)
+
+    def follow(self, primary_conninfo: str) -> None:
+        """Have it be a standby when it is started again."""
+        (self._data / "standby.signal").touch()
+        with (self._data / "postgresql.auto.conf").open("a") as file:
+            # Between quotes, which it doubles within.
+            quoted = primary_conninfo.replace("'", "''")
+            file.write(f"primary_conninfo = '{quoted}'\n")
 
     def kill(self) -> None:
         """Kill every one of its processes, as if the machine had lost its power."""
@@ -76,10 +98,9 @@ class DatabaseServer:
                 os.kill(pid, sent)
 
     def _pg_ctl(self, *arguments: str) -> None:
-        user = self._data.owner() if self._data.owner() != Path.home().owner() else None
         command = [embedded.program("pg_ctl"), "-D", str(self._data), *arguments]
         silent = subprocess.DEVNULL
-        subprocess.run(command, check=True, stdout=silent, stderr=silent, user=user, cwd="/")
+        subprocess.run(command, check=True, stdout=silent, stderr=silent, user=self.owner, cwd="/")
 
 
 @contextmanager

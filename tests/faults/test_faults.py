@@ -11,7 +11,7 @@ import pytest
 
 from db import shipped
 from tests.faults import disk, world
-from tests.faults.kinds import DISK_FAULTS, FAULTS
+from tests.faults.kinds import DISK_FAULTS, FAULTS, STANDBY_FAULTS
 from tests.faults.rounds import play_round
 from tests.faults.world import World
 
@@ -51,6 +51,12 @@ def test_the_promise_is_kept_on_a_small_disk_when(tmp_path: Path, fault: str) ->
             play_round(made, fault, SEED)
     except disk.CannotMountError as error:
         pytest.skip(f"a small disk cannot be mounted: {error}")
+
+
+@pytest.mark.parametrize("fault", STANDBY_FAULTS)
+def test_the_promise_is_kept_with_a_standby_when(tmp_path: Path, fault: str) -> None:
+    with world.running(tmp_path, has_standby=True) as made:
+        play_round(made, fault, SEED)
 
 
 def test_a_function_that_forgets_what_it_has_stored_is_found_out(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from db import migrate
 from loadtests import service
 from loadtests.buyers import JSON
 from loadtests.service import Service, wait_for
-from tests.faults import server
+from tests.faults import server, standby
 from tests.faults.proxy import Proxy
 from tests.faults.server import DatabaseServer
 from tests.interleaving import wait_until_blocked
@@ -40,14 +40,21 @@ class World:
         database: the server.
         proxy: between the service and the server.
         service: with two workers.
+        standby: of the server, if there is one.
     """
 
     def __init__(
-        self, database: DatabaseServer, proxy: Proxy, folder: Path, settings: dict[str, str]
+        self,
+        database: DatabaseServer,
+        proxy: Proxy,
+        folder: Path,
+        settings: dict[str, str],
+        standby: DatabaseServer | None,
     ) -> None:
         self.folder = folder
         self.database = database
         self.proxy = proxy
+        self.standby = standby
         self._settings = {
             "DATABASE_URL": make_conninfo(
                 database.conninfo, host="127.0.0.1", port=proxy.port, user="ticketing_service"
@@ -162,17 +169,19 @@ class World:
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[World]:
+def running(folder: Path, has_standby: bool = False, **settings: str) -> Iterator[World]:
     """A world with its files in the folder, gone at the end.
 
     Args:
+        has_standby: whether every commit waits for a standby.
         settings: of the service, besides those that a world needs.
     """
-    with server.serving(folder / "data") as database:
+    with server.serving(folder / "data") as database, ExitStack() as stack:
         migrate.migrate(database.conninfo)
-        with Proxy(f"{database.socket_dir}/.s.PGSQL.5432") as proxy:
-            world = World(database, proxy, folder, settings)
-            try:
-                yield world
-            finally:
-                world.close()
+        made = standby.make(database, folder / "standby") if has_standby else None
+        if made is not None:
+            stack.callback(made.stop)
+        proxy = stack.enter_context(Proxy(database.socket))
+        world = World(database, proxy, folder, settings, made)
+        stack.callback(world.close)
+        yield world
