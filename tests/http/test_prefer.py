@@ -100,17 +100,27 @@ async def test_a_refused_purchase_has_no_representation(client: Client) -> None:
     assert "Preference-Applied" not in answer.headers
 
 
-@pytest.mark.parametrize("sqlstate", ["55P03", "57014", "53300"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "RAISE EXCEPTION 'cannot be read' USING ERRCODE = '55P03'",
+        "RAISE EXCEPTION 'cannot be read' USING ERRCODE = '57014'",
+        "RAISE EXCEPTION 'cannot be read' USING ERRCODE = '53300'",
+        "RAISE EXCEPTION 'cannot be read' USING ERRCODE = '22012'",
+        "created_at := 'infinity'; RETURN NEXT",
+        "created_at := '10000-01-01'; RETURN NEXT",
+        "id := purchase_id; RETURN NEXT; RETURN NEXT",
+    ],
+)
 async def test_a_purchase_is_never_answered_as_refused_because_it_cannot_be_read_back(
-    client: Client, database: str, sqlstate: str
+    client: Client, database: str, body: str
 ) -> None:
     option = await client.new_option(allocation=10)
     with postgres.connect(database) as connection:
         connection.execute(
             "CREATE OR REPLACE FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) "
             "RETURNS TABLE (id uuid, ticket_option_id uuid, user_id uuid, quantity integer, "
-            "created_at timestamptz) LANGUAGE plpgsql AS $$ BEGIN "
-            f"RAISE EXCEPTION 'cannot be read' USING ERRCODE = '{sqlstate}'; END $$".encode()
+            f"created_at timestamptz) LANGUAGE plpgsql AS $$ BEGIN {body}; END $$".encode()
         )
 
     answer = await purchase(client, option, "return=representation", quantity=3)
