@@ -30,6 +30,12 @@
 -- allocations only ever fall. A function that gives tickets back must see to
 -- it that a call which is being sent again is not refused here, and then
 -- filled by its first sending.)
+--
+-- Durability: a purchase that is found stored is locked FOR KEY SHARE. Its first
+-- call may have committed without the synchronous standby having it yet (that
+-- call is still waiting, or gave up). The lock writes to the log behind that
+-- commit, so this one too is answered only when the standby has both. Nobody else
+-- takes a lock that conflicts with it, so it waits for no other transaction.
 
 CREATE OR REPLACE FUNCTION ticketing.purchase_tickets(
     option_id uuid,
@@ -76,18 +82,44 @@ BEGIN
         END IF;
     END IF;
 
-    FOR stored IN
+    SELECT
+        array_agg(purchase.id ORDER BY purchase.id) AS ids,
+        array_agg(purchase.user_id ORDER BY purchase.id) AS user_ids,
+        array_agg(purchase.quantity ORDER BY purchase.id) AS quantities
+    INTO stored
+    FROM (
         SELECT
-            asked.place,
-            purchase.user_id = user_ids[asked.place]
-                AND purchase.quantity = quantities[asked.place] AS is_same
+            purchase.id,
+            purchase.user_id,
+            purchase.quantity
         FROM ticketing_private.purchases AS purchase
-        CROSS JOIN LATERAL unnest(array_positions(purchase_ids, purchase.id)) AS asked (place)
         WHERE purchase.ticket_option_id = option_id
             AND purchase.id = ANY (purchase_ids)
-    LOOP
-        outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
-    END LOOP;
+        FOR KEY SHARE
+    ) AS purchase;
+
+    IF stored.ids IS NOT NULL THEN
+        -- width_bucket finds each id among the sorted ones by binary search.
+        SELECT array_agg(
+            CASE
+                WHEN stored.ids[asked.stored_place] IS DISTINCT FROM asked.id
+                    THEN NULL
+                WHEN stored.user_ids[asked.stored_place] = asked.user_id
+                    AND stored.quantities[asked.stored_place] = asked.quantity
+                    THEN 'exists'
+                ELSE 'exists_different'
+            END
+            ORDER BY asked.place
+        )
+        INTO outcomes
+        FROM (
+            SELECT
+                purchase.*,
+                width_bucket(purchase.id, stored.ids) AS stored_place
+            FROM unnest(purchase_ids, user_ids, quantities)
+                WITH ORDINALITY AS purchase (id, user_id, quantity, place)
+        ) AS asked;
+    END IF;
 
     decided := ticketing.decide_purchases(
         array_fill(1, ARRAY[batch_size]), purchase_ids, user_ids, quantities, outcomes, ARRAY[remaining]

@@ -6,9 +6,11 @@
 --
 --     busy  another transaction has the option locked; nothing was decided
 --
--- It never waits for a lock: whoever holds one option locked stops no other
--- one, and calls that share options cannot deadlock. A purchase that is busy is
--- for the caller to send again, by itself.
+-- It never waits for the lock of an option: whoever holds one locked stops no
+-- other one, and calls that share options cannot deadlock. A purchase that is busy
+-- is for the caller to send again, by itself. A purchase that is found stored is
+-- locked FOR KEY SHARE, also when its option is locked by somebody else; why, and
+-- why that does not wait, says purchase_tickets_batch.sql.
 --
 -- Raises TK003 as purchase_tickets_batch.sql does.
 --
@@ -48,8 +50,8 @@ BEGIN
     PERFORM ticketing.require_purchases(option_ids, user_ids, quantities);
 
     SELECT
-        array_agg(locked.id),
-        array_agg(locked.allocation)
+        array_agg(locked.id ORDER BY locked.id),
+        array_agg(locked.allocation ORDER BY locked.id)
     INTO locked_ids, remaining
     FROM (
         SELECT
@@ -61,9 +63,21 @@ BEGIN
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS locked;
 
-    SELECT array_agg(array_position(locked_ids, asked.option_id) ORDER BY asked.place)
+    -- width_bucket finds each option among the sorted ones by binary search.
+    SELECT array_agg(
+        CASE
+            WHEN locked_ids[asked.locked_place] = asked.option_id
+                THEN asked.locked_place
+        END
+        ORDER BY asked.place
+    )
     INTO option_places
-    FROM unnest(option_ids) WITH ORDINALITY AS asked (option_id, place);
+    FROM (
+        SELECT
+            purchase.*,
+            width_bucket(purchase.option_id, locked_ids) AS locked_place
+        FROM unnest(option_ids) WITH ORDINALITY AS purchase (option_id, place)
+    ) AS asked;
 
     -- What could not be locked is sold out, is not there, or is busy. That is read
     -- before what is stored: the sale of the last tickets that is committed in
@@ -95,6 +109,7 @@ BEGIN
         INNER JOIN ticketing_private.purchases AS purchase
             ON purchase.ticket_option_id = asked.option_id
             AND purchase.id = asked.id
+        FOR KEY SHARE OF purchase
     LOOP
         outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
     END LOOP;
