@@ -6,6 +6,9 @@ import os
 import time
 import uuid
 
+_OPTIONS = uuid.UUID("5b0f6d0e-6c5c-4f0c-9d8e-2f1b7a3c4e61")
+"""The namespace of the options' keys. It never changes: the ids of stored options depend on it."""
+
 
 def new_uuid() -> str:
     """A new UUID of version 7 (RFC 9562, 5.7), as text.
@@ -20,6 +23,11 @@ def new_uuid() -> str:
         f"{moment_ms >> 16:08x}-{moment_ms & 0xFFFF:04x}-7{noise[:3]}"
         f"-{variant}{noise[4:7]}-{noise[7:19]}"
     )
+
+
+def option_uuid(key: str) -> str:
+    """Always the same UUID, of version 5, for an idempotency key."""
+    return str(uuid.uuid5(_OPTIONS, key))
 
 
 def purchase_uuid(option_id: str, user_id: str, key: str) -> str:

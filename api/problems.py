@@ -57,7 +57,7 @@ IDEMPOTENCY_KEY_REUSED = Kind(
     422,
     "idempotency_key_reused",
     "Idempotency key reused",
-    "A purchase with this Idempotency-Key is stored, with another quantity.",
+    "This Idempotency-Key has been used before, with a different body. Nothing was changed.",
 )
 OVERLOADED = Kind(
     503,
@@ -87,7 +87,7 @@ KIND_OF_OUTCOME = {
     "sold_out": SOLD_OUT,
     "exists_different": IDEMPOTENCY_KEY_REUSED,
 }
-"""The refusals among what the batch function ``purchase_tickets`` returns."""
+"""The refusals among the outcomes that the functions for the service return."""
 
 KIND_OF_SQLSTATE = {
     "TK001": NOT_FOUND,

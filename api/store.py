@@ -76,12 +76,13 @@ class Store:
 
     async def create_ticket_option(
         self, option_id: str, name: str, desc: str, allocation: int
-    ) -> None:
-        """Put something on sale, under an id that the caller chose."""
-        await self._call(
-            "SELECT ticketing.create_ticket_option(%s, %s, %s::integer, %s)",
-            (name, desc, allocation, option_id),
+    ) -> str:
+        """Put a ticket option on sale, and return the outcome: see try_create_ticket_option.sql."""
+        [[outcome]] = await self._call(
+            "SELECT ticketing.try_create_ticket_option(%s, %s, %s, %s::integer)",
+            (option_id, name, desc, allocation),
         )
+        return cast("str", outcome)
 
     async def get_ticket_option(self, option_id: str) -> TicketOption | None:
         """The option, or None. Its allocation is what can still be purchased."""

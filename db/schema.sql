@@ -86,50 +86,28 @@ CREATE FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocatio
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-#variable_conflict use_column
 DECLARE
-    broken_constraint text;
+    stored record;
 BEGIN
-    INSERT INTO ticketing_private.ticket_options (id, name, description, capacity, allocation)
-    VALUES (
-        create_ticket_option.option_id,
-        create_ticket_option.name,
-        create_ticket_option."desc",
-        create_ticket_option.allocation,
-        create_ticket_option.allocation
-    )
-    ON CONFLICT (id) DO NOTHING;
-
-    IF NOT FOUND AND NOT EXISTS (
+    IF ticketing.try_create_ticket_option(option_id, name, "desc", allocation) = 'exists_different' THEN
         SELECT
+            option.name,
+            option.description,
+            option.capacity
+        INTO stored
         FROM ticketing_private.ticket_options AS option
-        WHERE option.id = create_ticket_option.option_id
-            AND option.name = create_ticket_option.name
-            AND option.description = create_ticket_option."desc"
-            AND option.capacity = create_ticket_option.allocation
-    ) THEN
+        WHERE option.id = option_id;
+
         RAISE EXCEPTION 'ticket option % is stored with other values', option_id
             USING ERRCODE = 'TK004',
-                  HINT = format('See it: select * from ticketing.get_ticket_option(%L);', option_id);
+                  HINT = format(
+                      'With the values that are stored it may be sent again: '
+                      'select ticketing.create_ticket_option(%L, %L, %s, %L);',
+                      stored.name, stored.description, stored.capacity, option_id
+                  );
     END IF;
 
     RETURN option_id;
-EXCEPTION
-    WHEN check_violation OR not_null_violation THEN
-        GET STACKED DIAGNOSTICS broken_constraint = CONSTRAINT_NAME;
-
-        RAISE EXCEPTION '%', CASE
-            WHEN broken_constraint IN ('ticket_options_name_length', 'ticket_options_name_is_not_blank')
-                THEN 'name must have 1 to 255 characters, and not only white space'
-            WHEN broken_constraint = 'ticket_options_description_length'
-                THEN 'desc must have at most 10000 characters'
-            WHEN broken_constraint IN ('ticket_options_capacity_range', 'ticket_options_allocation_range')
-                THEN 'allocation must be an integer from 0 to 2147483647'
-            ELSE 'name, desc, allocation and option_id must not be NULL'
-        END
-            USING ERRCODE = 'TK003',
-                  HINT = 'select create_ticket_option(name, "desc", allocation), '
-                      'with a name of 1 to 255 characters and an allocation from 0 to 2147483647.';
 END
 $$;
 
@@ -139,7 +117,7 @@ ALTER FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation
 -- Name: FUNCTION create_ticket_option(name text, "desc" text, allocation integer, option_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation integer, option_id uuid) IS 'Puts something on sale, with so many tickets, and returns the option''s id:
+COMMENT ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation integer, option_id uuid) IS 'Puts a ticket option on sale with the given number of tickets, and returns its id:
     select create_ticket_option(''Evening show'', ''Stalls'', 100);
 Raises, with nothing stored:
     TK003  an argument is missing or out of range
@@ -159,10 +137,31 @@ DECLARE
         SELECT count(DISTINCT asked.id) < count(*)
         FROM unnest(purchase_ids) AS asked (id)
     );
+    -- For each purchase the place of the first one like it, with the same option and
+    -- id; and at that place, the place of the one among them that is sold. Looking
+    -- through sold_places for every repeat would take quadratic time.
+    first_places integer[];
+    sold_of_first integer[] := '{}';
     option_place integer;
     earlier integer;
 BEGIN
     sold_places := '{}';
+
+    IF has_repeated_ids THEN
+        SELECT array_agg(asked.first_place ORDER BY asked.place)
+        INTO first_places
+        FROM (
+            SELECT
+                purchase.place,
+                min(purchase.place) OVER (
+                    PARTITION BY purchase.option_place, purchase.id
+                ) AS first_place
+            FROM unnest(option_places, purchase_ids)
+                WITH ORDINALITY AS purchase (option_place, id, place)
+        ) AS asked;
+
+        sold_of_first := array_fill(NULL::integer, ARRAY[cardinality(purchase_ids)]);
+    END IF;
 
     FOR i IN 1..cardinality(purchase_ids) LOOP
         CONTINUE WHEN outcomes[i] IS NOT NULL;
@@ -170,11 +169,7 @@ BEGIN
         option_place := option_places[i];
 
         IF has_repeated_ids THEN
-            SELECT sold.place
-            INTO earlier
-            FROM unnest(sold_places) AS sold (place)
-            WHERE purchase_ids[sold.place] = purchase_ids[i]
-                AND option_places[sold.place] = option_place;
+            earlier := sold_of_first[first_places[i]];
         END IF;
 
         IF earlier IS NOT NULL THEN
@@ -189,6 +184,10 @@ BEGIN
             outcomes[i] := 'created';
             remaining[option_place] := remaining[option_place] - quantities[i];
             sold_places := sold_places || i;
+
+            IF has_repeated_ids THEN
+                sold_of_first[first_places[i]] := i;
+            END IF;
         END IF;
     END LOOP;
 END
@@ -349,18 +348,44 @@ BEGIN
         END IF;
     END IF;
 
-    FOR stored IN
+    SELECT
+        array_agg(purchase.id ORDER BY purchase.id) AS ids,
+        array_agg(purchase.user_id ORDER BY purchase.id) AS user_ids,
+        array_agg(purchase.quantity ORDER BY purchase.id) AS quantities
+    INTO stored
+    FROM (
         SELECT
-            asked.place,
-            purchase.user_id = user_ids[asked.place]
-                AND purchase.quantity = quantities[asked.place] AS is_same
+            purchase.id,
+            purchase.user_id,
+            purchase.quantity
         FROM ticketing_private.purchases AS purchase
-        CROSS JOIN LATERAL unnest(array_positions(purchase_ids, purchase.id)) AS asked (place)
         WHERE purchase.ticket_option_id = option_id
             AND purchase.id = ANY (purchase_ids)
-    LOOP
-        outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
-    END LOOP;
+        FOR KEY SHARE
+    ) AS purchase;
+
+    IF stored.ids IS NOT NULL THEN
+        -- width_bucket finds each id among the sorted ones by binary search.
+        SELECT array_agg(
+            CASE
+                WHEN stored.ids[asked.stored_place] IS DISTINCT FROM asked.id
+                    THEN NULL
+                WHEN stored.user_ids[asked.stored_place] = asked.user_id
+                    AND stored.quantities[asked.stored_place] = asked.quantity
+                    THEN 'exists'
+                ELSE 'exists_different'
+            END
+            ORDER BY asked.place
+        )
+        INTO outcomes
+        FROM (
+            SELECT
+                purchase.*,
+                width_bucket(purchase.id, stored.ids) AS stored_place
+            FROM unnest(purchase_ids, user_ids, quantities)
+                WITH ORDINALITY AS purchase (id, user_id, quantity, place)
+        ) AS asked;
+    END IF;
 
     decided := ticketing.decide_purchases(
         array_fill(1, ARRAY[batch_size]), purchase_ids, user_ids, quantities, outcomes, ARRAY[remaining]
@@ -412,7 +437,7 @@ BEGIN
         RAISE EXCEPTION 'option_id, user_id and qty are needed, and qty is at least 1: got %, %, %',
             coalesce(option_id::text, 'NULL'), coalesce(user_id::text, 'NULL'), coalesce(qty::text, 'NULL')
             USING ERRCODE = 'TK003',
-                  HINT = 'select purchase_tickets(option_id, user_id, qty), with qty from 1 to 2147483647.';
+                  HINT = 'Give an option_id, a user_id and a qty from 1 to 2147483647.';
     END IF;
 
     outcome := (
@@ -438,7 +463,9 @@ BEGIN
             FROM ticketing_private.ticket_options AS option
             WHERE option.id = option_id;
 
-            RAISE EXCEPTION '% tickets were asked for, % are left', qty, remaining
+            RAISE EXCEPTION '% asked for, % left',
+                CASE qty WHEN 1 THEN '1 ticket was' ELSE format('%s tickets were', qty) END,
+                CASE remaining WHEN 1 THEN '1 is' ELSE format('%s are', remaining) END
                 USING ERRCODE = 'TK002',
                       DETAIL = format('Ticket option: %s', option_id),
                       HINT = CASE
@@ -489,8 +516,8 @@ BEGIN
     PERFORM ticketing.require_purchases(option_ids, user_ids, quantities);
 
     SELECT
-        array_agg(locked.id),
-        array_agg(locked.allocation)
+        array_agg(locked.id ORDER BY locked.id),
+        array_agg(locked.allocation ORDER BY locked.id)
     INTO locked_ids, remaining
     FROM (
         SELECT
@@ -502,9 +529,21 @@ BEGIN
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS locked;
 
-    SELECT array_agg(array_position(locked_ids, asked.option_id) ORDER BY asked.place)
+    -- width_bucket finds each option among the sorted ones by binary search.
+    SELECT array_agg(
+        CASE
+            WHEN locked_ids[asked.locked_place] = asked.option_id
+                THEN asked.locked_place
+        END
+        ORDER BY asked.place
+    )
     INTO option_places
-    FROM unnest(option_ids) WITH ORDINALITY AS asked (option_id, place);
+    FROM (
+        SELECT
+            purchase.*,
+            width_bucket(purchase.option_id, locked_ids) AS locked_place
+        FROM unnest(option_ids) WITH ORDINALITY AS purchase (option_id, place)
+    ) AS asked;
 
     -- What could not be locked is sold out, is not there, or is busy. That is read
     -- before what is stored: the sale of the last tickets that is committed in
@@ -536,6 +575,7 @@ BEGIN
         INNER JOIN ticketing_private.purchases AS purchase
             ON purchase.ticket_option_id = asked.option_id
             AND purchase.id = asked.id
+        FOR KEY SHARE OF purchase
     LOOP
         outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
     END LOOP;
@@ -613,6 +653,72 @@ ALTER FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[],
 --
 
 COMMENT ON FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Raises TK003 unless these can be purchases.';
+
+--
+-- Name: try_create_ticket_option(uuid, text, text, integer); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    broken_constraint text;
+BEGIN
+    INSERT INTO ticketing_private.ticket_options (id, name, description, capacity, allocation)
+    VALUES (
+        try_create_ticket_option.option_id,
+        try_create_ticket_option.name,
+        try_create_ticket_option."desc",
+        try_create_ticket_option.allocation,
+        try_create_ticket_option.allocation
+    )
+    ON CONFLICT (id) DO NOTHING;
+
+    IF FOUND THEN
+        RETURN 'created';
+    END IF;
+
+    PERFORM
+    FROM ticketing_private.ticket_options AS option
+    WHERE option.id = try_create_ticket_option.option_id
+        AND option.name = try_create_ticket_option.name
+        AND option.description = try_create_ticket_option."desc"
+        AND option.capacity = try_create_ticket_option.allocation
+    FOR KEY SHARE;
+
+    RETURN CASE WHEN FOUND THEN 'exists' ELSE 'exists_different' END;
+EXCEPTION
+    WHEN check_violation OR not_null_violation THEN
+        GET STACKED DIAGNOSTICS broken_constraint = CONSTRAINT_NAME;
+
+        RAISE EXCEPTION '%', CASE
+            WHEN broken_constraint IN ('ticket_options_name_length', 'ticket_options_name_is_not_blank')
+                THEN 'name must have 1 to 255 characters, and not only white space'
+            WHEN broken_constraint = 'ticket_options_description_length'
+                THEN 'desc must have at most 10000 characters'
+            WHEN broken_constraint IN ('ticket_options_capacity_range', 'ticket_options_allocation_range')
+                THEN 'allocation must be an integer from 0 to 2147483647'
+            ELSE 'name, desc, allocation and option_id must not be NULL'
+        END
+            USING ERRCODE = 'TK003',
+                  HINT = 'Give a name of 1 to 255 characters, a desc of at most 10000 characters '
+                      'and an allocation from 0 to 2147483647.';
+END
+$$;
+
+ALTER FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) IS 'Puts a ticket option on sale with the given number of tickets, and returns the outcome:
+    created           the option is stored
+    exists            option_id is stored with these values
+    exists_different  option_id is stored with other values; nothing was changed
+Raises TK003, with nothing stored, when an argument is missing or out of range.';
 
 SET default_tablespace = '';
 
@@ -864,6 +970,14 @@ GRANT ALL ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purc
 --
 
 REVOKE ALL ON FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer); Type: ACL; Schema: ticketing; Owner: ticketing_owner
+--
+
+REVOKE ALL ON FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) TO ticketing_service;
+GRANT ALL ON FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) TO ticketing_operator;
 
 --
 -- Name: TABLE purchases; Type: ACL; Schema: ticketing; Owner: ticketing_owner

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from api.ids import new_uuid
-from api.problems import NOT_FOUND, Problem
+from api import headers
+from api.ids import new_uuid, option_uuid
+from api.problems import KIND_OF_OUTCOME, NOT_FOUND, Problem
 from api.schemas import Decoder, NewTicketOption, TicketOption
 from api.store import Store
 from api.web import Request, Response, cacheable
@@ -21,13 +22,23 @@ class TicketOptions:
 
     async def create(self, request: Request) -> Response:
         new = request.decode(_decoder)
-        option = TicketOption(new_uuid(), new.name, new.desc, new.allocation)
+        key = headers.idempotency_key(request.headers)
+        option_id = new_uuid() if key is None else option_uuid(key)
         try:
-            await self._store.create_ticket_option(option.id, new.name, new.desc, new.allocation)
+            outcome = await self._store.create_ticket_option(
+                option_id, new.name, new.desc, new.allocation
+            )
         except Problem as problem:
             raise problem.of_write() from problem.__cause__
-        location = ("Location", f"/ticket_options/{option.id}")
-        return Response(201, msgspec.json.encode(option), [location])
+        if outcome in KIND_OF_OUTCOME:
+            raise Problem(KIND_OF_OUTCOME[outcome])
+
+        answer = [("Location", f"/ticket_options/{option_id}")]
+        if outcome == "exists" and key is not None:
+            answer.append(("Idempotent-Replayed", "true"))
+        # As it was created, also when it is a replay and tickets have been sold since.
+        option = TicketOption(option_id, new.name, new.desc, new.allocation)
+        return Response(201, msgspec.json.encode(option), answer)
 
     async def read(self, request: Request, option_id: str) -> Response:
         option = await self._store.get_ticket_option(option_id.lower())

@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 from tornado.httpclient import HTTPResponse
 
+from api.ids import option_uuid
+from loadtests.service import wait_for
 from tests.http.conftest import Client
+from tests.postgres import connect, value
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
+
+OPTION = {"name": "example", "desc": "sample description", "allocation": 10}
 
 WELL_FORMED = {
     "bare": "8e03978e-40d5-43e8-bc93-6894a57f9324",
@@ -61,6 +66,11 @@ async def purchase(
         {"quantity": quantity, "user_id": user_id},
         {name: value for name, value in headers.items() if value is not None},
     )
+
+
+async def create(client: Client, key: str | None, **members: Any) -> HTTPResponse:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return await client.post("/ticket_options", {**OPTION, **members}, headers)
 
 
 def replayed(answer: HTTPResponse) -> bool:
@@ -271,3 +281,167 @@ async def test_a_malformed_key_is_refused_and_takes_nothing(
             assert "Idempotency-Key" in json.loads(answer.body)["detail"]
 
     assert await client.left(option) == 10
+
+
+async def test_the_same_key_with_the_same_option_creates_once_and_answers_the_same(
+    client: Client,
+) -> None:
+    first = await create(client, "key")
+    again = [await create(client, "key") for _ in range(3)]
+
+    assert first.code == 201
+    assert not replayed(first)
+    for answer in again:
+        assert answer.code == 201
+        assert answer.body == first.body
+        assert answer.headers["Location"] == first.headers["Location"]
+        assert replayed(answer)
+    assert (await client.get(first.headers["Location"])).body == first.body
+
+
+async def test_an_option_sent_again_after_sales_is_answered_as_it_was_created(
+    client: Client,
+) -> None:
+    first = await create(client, "key")
+    option = first.headers["Location"]
+    for left in (7, 0):
+        await purchase(client, option, None, quantity=await client.left(option) - left)
+
+        again = await create(client, "key")
+
+        assert (again.code, again.body) == (201, first.body)
+        assert replayed(again)
+        assert await client.left(option) == left
+
+
+@pytest.mark.parametrize(
+    "members", [{"name": "other"}, {"desc": ""}, {"allocation": 11}, {"allocation": 8}]
+)
+async def test_the_same_key_with_another_option_is_refused_and_changes_nothing(
+    client: Client, members: dict[str, Any]
+) -> None:
+    first = await create(client, "key")
+    option = first.headers["Location"]
+    await purchase(client, option, None, quantity=2)
+    before = (await client.get(option)).body
+
+    answer = await create(client, "key", **members)
+
+    assert (answer.code, code(answer)) == (422, "idempotency_key_reused")
+    assert "Location" not in answer.headers
+    assert (await client.get(option)).body == before
+    assert replayed(await create(client, "key"))
+
+
+async def test_another_key_is_another_option_and_so_is_none(client: Client) -> None:
+    keys = ["key", "Key", "key2", "k ey", '" key"', None, None]
+
+    answers = [await create(client, key) for key in keys]
+
+    assert {answer.code for answer in answers} == {201}
+    assert not any(replayed(answer) for answer in answers)
+    assert len({answer.headers["Location"] for answer in answers}) == len(keys)
+
+
+async def test_a_key_of_an_option_is_the_same_bare_and_quoted(client: Client) -> None:
+    first, second = await create(client, "a b"), await create(client, '"a b"')
+
+    assert replayed(second)
+    assert second.headers["Location"] == first.headers["Location"]
+
+
+async def test_a_refused_creation_leaves_its_key_free(client: Client) -> None:
+    refused = [
+        await create(client, "key", name=""),
+        await create(client, "key", allocation=-1),
+        await client.request(
+            "POST", "/ticket_options", raw_body=b"{", headers={"Idempotency-Key": "key"}
+        ),
+    ]
+    tried_again = await create(client, "key")
+
+    assert [answer.code for answer in refused] == [422, 422, 400]
+    assert tried_again.code == 201
+    assert not replayed(tried_again)
+
+
+async def test_a_malformed_key_creates_nothing(
+    client: Client, database: str, subtests: pytest.Subtests
+) -> None:
+    for case, key in MALFORMED.items():
+        with subtests.test(case):
+            answer = await create(client, key)
+
+            assert (answer.code, code(answer)) == (400, "malformed_header")
+
+    with connect(database) as connection:
+        assert value(connection, "SELECT count(*) FROM ticketing.ticket_options") == 0
+
+
+async def test_creations_with_one_key_at_the_same_moment_make_one_option(
+    client: Client, database: str
+) -> None:
+    answers = await asyncio.gather(*(create(client, "key") for _ in range(40)))
+
+    assert {answer.code for answer in answers} == {201}
+    assert len({answer.headers["Location"] for answer in answers}) == 1
+    assert sum(not replayed(answer) for answer in answers) == 1
+    with connect(database) as connection:
+        assert value(connection, "SELECT count(*) FROM ticketing.ticket_options") == 1
+
+
+async def test_of_different_options_with_one_key_only_one_is_created(client: Client) -> None:
+    answers = await asyncio.gather(
+        *(create(client, "key", allocation=allocation) for allocation in range(20))
+    )
+
+    assert sorted(answer.code for answer in answers) == [201, *[422] * 19]
+    [created] = [n for n, answer in enumerate(answers) if answer.code == 201]
+    assert await client.left(answers[created].headers["Location"]) == created
+
+
+@pytest.mark.parametrize("is_committed", [True, False], ids=["committed", "rolled back"])
+async def test_a_creation_sent_again_waits_for_the_first_one(
+    client: Client, database: str, is_committed: bool
+) -> None:
+    """The first is in the middle of its transaction, in psql."""
+    option_id = option_uuid("key")
+    with connect(database) as first, connect(database) as observer:
+        first.execute("BEGIN")
+        first.execute(
+            "SELECT ticketing.try_create_ticket_option(%s, %s, %s, %s)",
+            (option_id, *OPTION.values()),
+        )
+        again = asyncio.ensure_future(create(client, "key"))
+        blocked = (
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        await asyncio.to_thread(wait_for, lambda: value(observer, blocked) == 1, "the second")
+        assert not again.done()
+        first.execute("COMMIT" if is_committed else "ROLLBACK")
+        answer = await again
+
+    assert answer.code == 201
+    assert answer.headers["Location"] == f"/ticket_options/{option_id}"
+    assert replayed(answer) == is_committed
+
+
+async def test_options_and_purchases_have_keys_of_their_own(client: Client) -> None:
+    created = await create(client, "key")
+    option = created.headers["Location"]
+
+    bought = await purchase(client, option, "key")
+
+    assert (created.code, bought.code) == (201, 201)
+    assert not replayed(bought)
+    assert replayed(await create(client, "key"))
+    assert replayed(await purchase(client, option, "key"))
+    assert await client.left(option) == 8
+
+
+async def test_an_option_is_at_the_same_place_for_a_key_for_good(client: Client) -> None:
+    """What is stored was made with it, so another version must not make another id."""
+    answer = await create(client, "key")
+
+    assert answer.headers["Location"] == "/ticket_options/cbf0d7ef-fcf4-5cdf-b52a-3329e0c588e3"

@@ -35,7 +35,7 @@ def filter_failure(
     if isinstance(failure, RejectedPositiveData) and response.status_code == 422:
         problem = json.loads(response.content)
         if problem["code"] == "idempotency_key_reused":
-            # The key is well formed; that it is another purchase's is not in the schema.
+            # The key is well formed; that it was used with another body is not in the schema.
             return False
         # Nor has JSON Schema a way to refuse 2.0, which is an integer there. The descriptions do.
         return not all(_is_float(case.body, error["pointer"]) for error in problem["errors"])

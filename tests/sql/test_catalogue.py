@@ -20,6 +20,7 @@ SERVICE_CALLS = {
     "ticketing.installed_files()",
     "ticketing.purchase_tickets(uuid,uuid[],uuid[],integer[])",
     "ticketing.purchase_tickets_of_many(uuid[],uuid[],uuid[],integer[])",
+    "ticketing.try_create_ticket_option(uuid,text,text,integer)",
 }
 OPERATOR_CALLS = SERVICE_CALLS | {
     "ticketing.audit_allocations()",

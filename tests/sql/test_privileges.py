@@ -152,7 +152,9 @@ def test_what_is_not_for_a_role_is_refused(
 def test_the_service_does_its_work_with_functions_alone(roles: dict[str, Connection]) -> None:
     service, purchase, user = roles["service"], uuid.uuid4(), uuid.uuid4()
 
-    option = new_option(service, 10)
+    option = uuid.uuid4()
+    create = "SELECT ticketing.try_create_ticket_option(%s, 'a', 'b', 10)"
+    assert value(service, create, option) == "created"
     sell = "SELECT ticketing.purchase_tickets(%s, %s::uuid[], %s::uuid[], %s::integer[])"
     assert value(service, sell, option, [purchase], [user], [4]) == ["created"]
     of_many = (

@@ -13,6 +13,7 @@ from tests.postgres import connect, value
 Connection = psycopg.Connection[Any]
 
 CREATE = "SELECT ticketing.create_ticket_option(%s, %s, %s::integer)"
+TRY_CREATE = "SELECT ticketing.try_create_ticket_option(%s, %s, %s, %s::integer)"
 CREATE_AS = "SELECT ticketing.create_ticket_option(%s, %s, %s::integer, %s)"
 GET = 'SELECT id, name, "desc", allocation FROM ticketing.get_ticket_option(%s)'
 GET_MANY = 'SELECT id, name, "desc", allocation FROM ticketing.get_ticket_options(%s::uuid[])'
@@ -122,8 +123,34 @@ def test_an_option_id_that_is_stored_with_other_values_is_TK004(  # noqa: N802
     assert (
         raised.value.diag.message_primary == f"ticket option {option} is stored with other values"
     )
-    assert f"get_ticket_option('{option}')" in str(raised.value.diag.message_hint)
     assert connection.execute(GET, (option,)).fetchall() == [(option, "a", "b", 6)]
+
+
+@pytest.mark.parametrize("sold", [0, 1, 10])
+def test_trying_to_create_says_what_is_stored(connection: Connection, sold: int) -> None:
+    option = uuid.uuid4()
+    outcomes = [value(connection, TRY_CREATE, option, "a", "b", 10)]
+    if sold:
+        connection.execute("SELECT ticketing.purchase_tickets(%s, %s, %s)", (option, option, sold))
+
+    outcomes += [
+        value(connection, TRY_CREATE, option, *values)
+        for values in (("a", "b", 10), ("x", "b", 10), ("a", "x", 10), ("a", "b", 9))
+    ]
+
+    assert outcomes == ["created", "exists", *["exists_different"] * 3]
+    assert connection.execute(GET, (option,)).fetchall() == [(option, "a", "b", 10 - sold)]
+
+
+def test_what_no_option_can_be_is_TK003_also_where_its_id_is_stored(  # noqa: N802
+    connection: Connection,
+) -> None:
+    option = value(connection, CREATE, "a", "b", 10)
+
+    for values in (("", "b", 10), ("a", None, 10), ("a", "b", -1)):
+        with pytest.raises(psycopg.Error) as raised:
+            connection.execute(TRY_CREATE, (option, *values))
+        assert raised.value.sqlstate == "TK003"
 
 
 def test_an_option_that_does_not_exist_is_no_row(connection: Connection) -> None:
