@@ -34,7 +34,7 @@ BEGIN
         RAISE EXCEPTION 'option_id, user_id and qty are needed, and qty is at least 1: got %, %, %',
             coalesce(option_id::text, 'NULL'), coalesce(user_id::text, 'NULL'), coalesce(qty::text, 'NULL')
             USING ERRCODE = 'TK003',
-                  HINT = 'select purchase_tickets(option_id, user_id, qty), with qty from 1 to 2147483647.';
+                  HINT = 'Give an option_id, a user_id and a qty from 1 to 2147483647.';
     END IF;
 
     outcome := (
@@ -60,7 +60,9 @@ BEGIN
             FROM ticketing_private.ticket_options AS option
             WHERE option.id = option_id;
 
-            RAISE EXCEPTION '% tickets were asked for, % are left', qty, remaining
+            RAISE EXCEPTION '% asked for, % left',
+                CASE qty WHEN 1 THEN '1 ticket was' ELSE format('%s tickets were', qty) END,
+                CASE remaining WHEN 1 THEN '1 is' ELSE format('%s are', remaining) END
                 USING ERRCODE = 'TK002',
                       DETAIL = format('Ticket option: %s', option_id),
                       HINT = CASE

@@ -42,7 +42,7 @@ def test_an_operator_is_told_what_is_left_and_what_to_do(database: str) -> None:
     code, _, errors = psql(database, f"select purchase_tickets('{option}', '{USER}', 2)")
 
     assert code == 1
-    assert "ERROR:  TK002: 2 tickets were asked for, 1 are left" in errors
+    assert "ERROR:  TK002: 2 tickets were asked for, 1 is left" in errors
     assert "HINT:  Ask for 1 or fewer." in errors
 
 
