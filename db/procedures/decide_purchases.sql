@@ -32,7 +32,7 @@ CREATE OR REPLACE FUNCTION ticketing.decide_purchases(
 LANGUAGE plpgsql
 IMMUTABLE
 SECURITY DEFINER
-SET search_path = ''
+SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     has_repeated_ids CONSTANT boolean := (

@@ -16,7 +16,7 @@ LANGUAGE sql
 STABLE
 ROWS 1
 SECURITY DEFINER
-SET search_path = ''
+SET search_path = pg_catalog, pg_temp
 AS $function$
     SELECT
         option.id,

@@ -12,7 +12,7 @@ RETURNS void
 LANGUAGE plpgsql
 IMMUTABLE
 SECURITY DEFINER
-SET search_path = ''
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
     IF purchase_ids IS NULL

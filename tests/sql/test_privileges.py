@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.postgres import Server, connect, new_option, value
 from tests.sql.conftest import migrated_database
@@ -20,7 +21,7 @@ TABLES = [
     "ticketing_private.installed_files",
 ]
 VIEWS = ["ticketing.ticket_options", "ticketing.purchases"]
-HISTORY = ["ticketing_migrations._yoyo_migration", "ticketing_migrations.yoyo_lock"]
+HISTORY = ["ticketing_migrations._yoyo_migration", "ticketing_migrations._yoyo_log"]
 
 WRITES = [
     "INSERT INTO {} DEFAULT VALUES",
@@ -36,7 +37,7 @@ COLUMNS = {
     "ticketing.ticket_options": "allocation",
     "ticketing.purchases": "quantity",
     "ticketing_migrations._yoyo_migration": "migration_id",
-    "ticketing_migrations.yoyo_lock": "pid",
+    "ticketing_migrations._yoyo_log": "operation",
 }
 
 CREATIONS = [
@@ -188,3 +189,71 @@ def test_an_operator_calls_every_function_and_reads_the_views(
     assert value(operator, "select user_id from purchases where id = %s", purchase) == user
     assert value(operator, "select count(*) from audit_allocations()") == 0
     assert value(operator, "select count(*) > 0 from installed_files()") is True
+
+
+TAKE_OVER = """
+    CREATE FUNCTION pg_temp.note(anyelement) RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE WARNING 'running as %', current_user;
+        RETURN true;
+    END
+    $$;
+    CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (pg_temp.note(VALUE));
+    CREATE DOMAIN pg_temp.uuid AS pg_catalog.uuid CHECK (pg_temp.note(VALUE));
+    CREATE DOMAIN pg_temp.integer AS pg_catalog.int4 CHECK (pg_temp.note(VALUE));
+    CREATE DOMAIN pg_temp.int4 AS pg_catalog.int4 CHECK (pg_temp.note(VALUE));
+    CREATE DOMAIN pg_temp.bool AS pg_catalog.bool CHECK (pg_temp.note(VALUE));
+    CREATE TABLE pg_temp.unnest (i integer);
+    CREATE TABLE pg_temp.ticket_options (i integer);
+    CREATE TABLE pg_temp.purchases (i integer);
+"""
+"""Types of the names that the functions use. Their checks run as whoever uses them."""
+
+
+@pytest.mark.parametrize("role", ["ticketing_service", "ticketing_operator"])
+def test_a_role_that_may_make_temporary_objects_does_not_run_code_as_the_owner(
+    shared_database: str, role: str
+) -> None:
+    """PUBLIC may make them wherever the migrating role does not own the database."""
+    ran_as: list[str | None] = []
+    database = conninfo_to_dict(shared_database)["dbname"]
+    arguments = {
+        "purchase_tickets(uuid,uuid,integer,uuid)": "{option}, {id}, 1",
+        "purchase_tickets(uuid,uuid[],uuid[],integer[])": "{option}, {ids}, {ids}, {quantities}",
+        "purchase_tickets_of_many(uuid[],uuid[],uuid[],integer[])": (
+            "ARRAY[{option}], {ids}, {ids}, {quantities}"
+        ),
+        "create_ticket_option(text,text,integer,uuid)": "'a', 'b', 1, {id}",
+        "get_ticket_option(uuid)": "{option}",
+        "get_ticket_options(uuid[])": "ARRAY[{option}]",
+        "get_purchase(uuid,uuid)": "{option}, {id}",
+        "installed_files()": "",
+        "audit_allocations()": "",
+    }
+    with connect(shared_database) as superuser:
+        superuser.execute(f"GRANT TEMPORARY ON DATABASE {database} TO PUBLIC".encode())
+        try:
+            option = f"'{new_option(superuser, 10)}'::pg_catalog.uuid"
+            purchase = f"'{uuid.uuid4()}'::pg_catalog.uuid"
+            with connect(shared_database, role) as attacker:
+                callable_ = attacker.execute(
+                    "SELECT oid::regprocedure::text FROM pg_proc "
+                    "WHERE pronamespace = 'ticketing'::regnamespace "
+                    "AND has_function_privilege(oid, 'EXECUTE')"
+                ).fetchall()
+                attacker.execute(TAKE_OVER)
+                attacker.add_notice_handler(lambda notice: ran_as.append(notice.message_primary))
+                for (function,) in callable_:
+                    name = function.removeprefix("ticketing.")
+                    values = arguments[name].format(
+                        option=option,
+                        id=purchase,
+                        ids=f"ARRAY[{purchase}]",
+                        quantities="ARRAY[1::pg_catalog.int4]",
+                    )
+                    call = f"SELECT * FROM ticketing.{name.partition('(')[0]}({values})"
+                    attacker.execute(call.encode())
+        finally:
+            superuser.execute(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC".encode())
+
+    assert ran_as == []
