@@ -13,7 +13,7 @@ setup(
     packages=["api", "api.handlers", "db"],
     package_data={
         "api": ["openapi.json"],
-        "db": ["schema.sql", "migrations/*.sql", "procedures/*.sql"],
+        "db": ["schema.sql", "catalogue.*", "migrations/*.sql", "procedures/*.sql"],
     },
     install_requires=[
         "tornado>=6.5,<7",

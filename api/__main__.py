@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = "DATA_DIR chooses another folder, DATABASE_URL another database."
         print(f"ticket-allocation: {error}. {hint}", file=sys.stderr)
         return 2
-    except (migrate.MigrationError, server.PortTakenError, psycopg.OperationalError) as error:
+    except (migrate.MigrationError, server.PortTakenError, psycopg.Error) as error:
         print(f"ticket-allocation: {str(error).strip()}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -67,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     only.add_argument(
         "--rollback", action="store_true", help="undo the migration that was applied last"
     )
+    migrating.add_argument(
+        "--delete-data",
+        action="store_true",
+        help="with --rollback: undo it even if rows or values in the database are deleted by that",
+    )
     psql = add("psql", _psql, "open psql as ticketing_operator")
     psql.add_argument("arguments", nargs="*", help="psql's own arguments, after --")
     add(
@@ -78,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(checked: Settings, options: argparse.Namespace) -> int:
     with _database(checked, checked.database_url) as database:
         if checked.database_url is None:
-            migrate.migrate(database)
+            migrate.migrate(database, wait_seconds=checked.migration_lock_timeout_seconds)
         server.serve(checked, checked.service_conninfo(database), lambda: _say_where(checked))
     return 0
 
@@ -110,16 +115,21 @@ Open psql on its database:
 
 
 def _migrate(checked: Settings, options: argparse.Namespace) -> int:
+    if options.delete_data and not options.rollback:
+        raise SettingError("--delete-data goes with --rollback only")
     with _database(checked, checked.migration_database_url or checked.database_url) as database:
         if options.check:
             differences = migrate.check(database)
             print("\n".join(differences) or "The database is what this build ships.")
             return 1 if differences else 0
+        wait_seconds = checked.migration_lock_timeout_seconds
         if options.rollback:
-            undone = migrate.rollback(database)
+            undone = migrate.rollback(
+                database, delete_data=options.delete_data, wait_seconds=wait_seconds
+            )
             print(f"Rolled back {undone}." if undone else "There is nothing to roll back.")
             return 0
-        applied = migrate.migrate(database)
+        applied = migrate.migrate(database, wait_seconds=wait_seconds)
         print("\n".join(f"Applied {name}." for name in applied) or "There was nothing to do.")
         return 0
 

@@ -76,6 +76,9 @@ class Settings:
     lock_timeout_seconds: float = _setting(
         2.0, "how long a statement may wait for a lock", least=0.1, most=300
     )
+    migration_lock_timeout_seconds: float = _setting(
+        60.0, "how long migrate waits for another one that is under way", least=0.1, most=3600
+    )
     drain_timeout_seconds: float = _setting(
         15.0, "how long a stopping process may take to answer what it has", least=0.1, most=600
     )

@@ -1,48 +1,35 @@
 """Bring a database to the version that this build ships, and say where it is not.
 
 Migrations are yoyo's. All that are pending, and the procedures whose checksum changed, are applied
-in one transaction, under one advisory lock: a run that fails leaves the database as it was, one
-that is killed leaves nothing behind, and of any number of runs at once one does the work and the
-others find it done. (A migration that says ``-- transactional: false`` is the exception: it ends
-the transaction before it, and runs by itself.)
+in one transaction, which holds an advisory lock: a run that fails leaves the database as it was,
+one that is killed leaves nothing behind, and of any number of runs at once one does the work and
+the others find it done. (A migration that says ``-- transactional: false`` is the exception: it
+ends the transaction before it, and runs by itself.)
 """
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import re
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import psycopg
 import sqlparse
 import yoyo
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
-from db import dump, session, shipped
+from db import backend as backends
+from db import catalogue, lock, losses, shipped
+from db.backend import HISTORY_SCHEMA, Backend, Cursor
 
 logger = logging.getLogger(__name__)
 
-LOCK_KEY = 7_163_880_911
-"""The advisory lock that migrating holds: any number that nothing else in the database uses."""
-
-LOCK_POLL_SECONDS = 0.1
-
-HISTORY_SCHEMA = "ticketing_migrations"
-"""Where yoyo keeps its history: a schema of its own, so that the migrating role needs no right to
-create in ``public`` and a rollback of everything does not take the history with it."""
-
-
-LOCK_TIMEOUT_SECONDS = 5
-"""How long a migration waits for a table: buyers queue up behind it, so it gives up rather."""
-
+WAIT_SECONDS = 60.0
+"""How long to wait for another process that migrates the database, unless a caller says."""
 
 _COMMENT = re.compile(r"(?:\s*(?:--.*)?\n)*\s*")
 
@@ -51,24 +38,12 @@ class MigrationError(Exception):
     """The database could not be brought to another version. It is as it was."""
 
 
-class _Cursor(psycopg.Cursor[Any]):
-    """Remembers the statement that failed, because yoyo does not say which one did."""
-
-    failed = ""
-
-    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().execute(query, *args, **kwargs)
-        except psycopg.Error:
-            type(self).failed = query
-            raise
-
-
-def migrate(conninfo: str) -> list[str]:
+def migrate(conninfo: str, *, wait_seconds: float = WAIT_SECONDS) -> list[str]:
     """Apply what is pending.
 
     Args:
         conninfo: a role that may create schemas, and roles unless they exist.
+        wait_seconds: how long to wait for another process that migrates the database.
 
     Returns:
         The names of the files that were applied, in order.
@@ -77,50 +52,67 @@ def migrate(conninfo: str) -> list[str]:
         MigrationError: it failed; the message names the file and the line.
         psycopg.OperationalError: the database cannot be reached.
     """
-    with _locked_backend(conninfo) as backend, ExitStack() as transaction:
+    with _migrating(conninfo, wait_seconds) as backend:
         migrations = yoyo.read_migrations(str(shipped.MIGRATIONS))
         _refuse_unknown_migrations(backend, migrations)
         _refuse_changed_migrations(backend.connection)
+        pending = list(backend.to_apply(migrations))
+        _load(backend, pending)
         applied = []
-        transaction.enter_context(backend.transaction())
-        for migration in backend.to_apply(migrations):
-            migration.load()
+        for migration in pending:
             if migration.use_transactions:
                 applied.append(_apply_migration(backend, migration))
             else:
-                transaction.close()
-                applied.append(_apply_migration(backend, migration))
-                transaction.enter_context(backend.transaction())
+                with _outside_transaction(backend):
+                    applied.append(_apply_migration(backend, migration))
         applied += _apply_changed_procedures(backend.connection)
         _note_installed_files(backend.connection)
-        return applied
+        excessive = catalogue.excessive_privileges(backend.connection)
+    for line in excessive:
+        logger.warning("%s", line)
+    return applied
 
 
-def rollback(conninfo: str) -> str | None:
+def rollback(
+    conninfo: str, *, delete_data: bool = False, wait_seconds: float = WAIT_SECONDS
+) -> str | None:
     """Undo the migration that was applied last, and return its file's name; None if none is left.
 
+    Args:
+        delete_data: do it even if rows, or values in them, are gone then.
+        wait_seconds: how long to wait for another process that migrates the database.
+
     Raises:
-        MigrationError: it failed; the message names the file and the line.
+        MigrationError: it failed; the message names the file and the line, or says what would
+            have been gone.
         psycopg.OperationalError: the database cannot be reached.
     """
-    with _locked_backend(conninfo) as backend, ExitStack() as transaction:
+    with _migrating(conninfo, wait_seconds) as backend:
         migrations = yoyo.read_migrations(str(shipped.MIGRATIONS))
         _refuse_unknown_migrations(backend, migrations)
         applied = backend.to_rollback(migrations)
         if not applied:
             return None
         migration = applied[0]
-        migration.load()
+        _load(backend, [migration])
         name = shipped.name_of(Path(migration.path))
-        if migration.use_transactions:
-            transaction.enter_context(backend.transaction())
         # Before the rollback, because it may take the table with it.
         if _installed_files(backend.connection):
             backend.connection.execute(
                 "DELETE FROM ticketing_private.installed_files WHERE path = %s", (name,)
             )
-        with _errors_of(Path(migration.path).with_suffix(".rollback.sql")):
-            migration.process_steps(backend, "rollback")
+        try:
+            if migration.use_transactions and delete_data:
+                _undo_migration(backend, migration)
+            elif migration.use_transactions:
+                losses.undo(backend.connection, lambda: _undo_migration(backend, migration))
+            else:
+                if not delete_data:
+                    losses.refuse_if_there_are_rows(backend.connection)
+                with _outside_transaction(backend):
+                    _undo_migration(backend, migration)
+        except losses.LossError as error:
+            raise _refusal(name, migration, error) from error
         backend.log_migration(migration, "rollback")
         backend.unmark_one(migration, log=False)
         return name
@@ -129,71 +121,118 @@ def rollback(conninfo: str) -> str | None:
 def check(conninfo: str) -> list[str]:
     """Say what the database has that the tree does not, and the other way round.
 
-    Compares the files that were installed with the files shipped, and a dump of the schema as it
-    is with ``db/schema.sql``: that shows what was changed by hand as well.
+    Compares the files that were installed with the files shipped, and what the database's
+    catalogues hold with what these files make: that shows what was changed by hand as well. And
+    says who may make things in the database that should not.
 
     Returns:
         Lines that a person can read; none if all is as it should be.
 
     Raises:
+        MigrationError: the role may not look.
         psycopg.OperationalError: the database cannot be reached.
     """
-    with psycopg.connect(session.own(conninfo), autocommit=True) as connection:
+    with backends.connect(conninfo) as connection:
+        return differences(connection)
+
+
+def differences(connection: psycopg.Connection[Any]) -> list[str]:
+    """What `check` says, over a connection in autocommit mode."""
+    try:
         installed = _installed_files(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise _lacks_privilege(
+            connection, "may not look into ticketing_private", "GRANT ticketing_owner TO {user};"
+        ) from error
     lines = shipped.differences(installed)
-    if not installed:
-        return lines  # there is no schema to compare
-    expected = dump.objects(shipped.SCHEMA_DUMP.read_text(encoding="utf-8"))
-    actual = dump.objects(dump.dump_schema(conninfo))
-    for name in sorted(expected.keys() | actual.keys()):
-        if name not in actual:
-            lines.append(f"{name} is missing")
-        elif name not in expected:
-            lines.append(f"{name} is not of this build")
-        elif expected[name] != actual[name]:
-            lines.append(f"{name} is not as this build makes it:")
-            lines += difflib.unified_diff(
-                expected[name], actual[name], "db/schema.sql", "the database", lineterm=""
-            )
+    if installed:  # else there are no objects to compare
+        lines += catalogue.differences(catalogue.expected(), catalogue.describe(connection))
+        lines += catalogue.excessive_privileges(connection)
     return lines
 
 
 @contextmanager
-def _locked_backend(conninfo: str) -> Iterator[Any]:
-    """A yoyo backend on the database, while no other process migrates it."""
-    conninfo = session.own(conninfo)
-    parameters = conninfo_to_dict(conninfo)
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        encoding = connection.info.parameter_status("server_encoding")
-        if encoding != "UTF8":
-            raise MigrationError(f"the database's encoding is {encoding}; it must be UTF8")
-        # Not pg_advisory_lock(): a session that waits in a statement holds back what must wait for
-        # all of them, such as CREATE INDEX CONCURRENTLY in the migration that is under way.
-        try_lock = "SELECT pg_try_advisory_lock(%s)"
-        while connection.execute(try_lock, (LOCK_KEY,)).fetchone() != (True,):
-            time.sleep(LOCK_POLL_SECONDS)
+def _migrating(conninfo: str, wait_seconds: float) -> Iterator[Backend]:
+    """A transaction on the database, while no other process migrates it."""
+    with Backend(conninfo) as backend:
+        connection = backend.connection
         # yoyo notes who migrated, and fails where the system has no name for the user.
         os.environ.setdefault("LOGNAME", connection.info.user)
         try:
-            if connection.execute("SELECT to_regnamespace(%s)", (HISTORY_SCHEMA,)).fetchone() == (
-                None,
-            ):
-                connection.execute(f"CREATE SCHEMA {HISTORY_SCHEMA}")
-        except psycopg.errors.InsufficientPrivilege as error:
-            grant = sql.SQL("GRANT CREATE ON DATABASE {} TO {};").format(
-                sql.Identifier(connection.info.dbname), sql.Identifier(connection.info.user)
-            )
-            raise MigrationError(
-                f"{connection.info.user} may not create schemas\n"
-                f"Hint: Ask a DBA to run: {grant.as_string(connection)}"
-            ) from error
-        arguments = urlencode({**parameters, "schema": HISTORY_SCHEMA})
-        with yoyo.get_backend(f"postgresql+psycopg:///?{arguments}") as backend:
-            backend.connection.cursor_factory = _Cursor
-            backend.connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
-            # We hold the lock, so whoever left a row in yoyo's own lock table is dead.
-            backend.break_lock()
+            lock.begin(backend, wait_seconds)
+        except lock.LockedError as error:
+            raise MigrationError(str(error)) from error
+        try:
+            _prepare(connection)
             yield backend
+        except BaseException:
+            backend.rollback()
+            raise
+        backend.commit()
+
+
+def _prepare(connection: psycopg.Connection[Any]) -> None:
+    """Make the schema for the history, in a database that is fit for us."""
+    [[encoding]] = connection.execute("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise MigrationError(f"the database's encoding is {encoding}; it must be UTF8")
+    found = connection.execute("SELECT to_regnamespace(%s)", (HISTORY_SCHEMA,)).fetchone()
+    if found != (None,):
+        return
+    try:
+        connection.execute(f"CREATE SCHEMA {HISTORY_SCHEMA}")
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise _lacks_privilege(
+            connection, "may not create schemas", "GRANT CREATE ON DATABASE {database} TO {user};"
+        ) from error
+
+
+def _lacks_privilege(connection: psycopg.Connection[Any], what: str, advice: str) -> MigrationError:
+    grant = sql.SQL(advice).format(
+        database=sql.Identifier(connection.info.dbname), user=sql.Identifier(connection.info.user)
+    )
+    return MigrationError(
+        f"{connection.info.user} {what}\nHint: Ask a DBA to run: {grant.as_string(connection)}"
+    )
+
+
+def _load(backend: Backend, migrations: list[Any]) -> None:
+    """Read the migrations' files, and refuse what cannot be done over this connection."""
+    for migration in migrations:
+        migration.load()
+        if not migration.use_transactions and backends.has_pooler_in_between(backend.connection):
+            raise MigrationError(
+                f"{shipped.name_of(Path(migration.path))} does not run in a transaction, "
+                "so it cannot run through a connection pooler\n"
+                "Hint: Connect to PostgreSQL itself: MIGRATION_DATABASE_URL says where it is."
+            )
+
+
+@contextmanager
+def _outside_transaction(backend: Backend) -> Iterator[None]:
+    """Commit, do something that is not transactional, and begin again, with the lock throughout."""
+    lock.keep_for_session(backend.connection)
+    backend.commit()
+    yield
+    backend.begin()
+
+
+def _refusal(name: str, migration: Any, error: losses.LossError) -> MigrationError:
+    if migration.use_transactions:
+        told = f"rolling back {name} would delete data, so nothing was done:\n{error}"
+    else:
+        told = (
+            f"{name} does not run in a transaction, so nobody can see beforehand whether rolling "
+            f"it back deletes data; nothing was done. There are:\n{error}"
+        )
+    return MigrationError(
+        f"{told}\nHint: If that may be deleted, run it again with --rollback --delete-data."
+    )
+
+
+def _undo_migration(backend: Backend, migration: Any) -> None:
+    with _errors_of(Path(migration.path).with_suffix(".rollback.sql")):
+        migration.process_steps(backend, "rollback")
 
 
 def _apply_migration(backend: Any, migration: Any) -> str:
@@ -277,12 +316,12 @@ def _note_installed_files(connection: psycopg.Connection[Any]) -> None:
 @contextmanager
 def _errors_of(path: Path) -> Iterator[None]:
     """Turn an error of the database into one that names the file and the line."""
-    _Cursor.failed = ""
+    Cursor.failed = ""
     try:
         yield
     except psycopg.Error as error:
         source = path.read_text(encoding="utf-8")
-        start = max(source.find(_Cursor.failed), 0)
+        start = max(source.find(Cursor.failed), 0)
         position = error.diag.statement_position
         if position is None:
             # Not the comment above the statement, but its first line.

@@ -47,7 +47,7 @@ COMMENT ON SCHEMA ticketing_private IS 'Ticket allocation: the tables. Reached t
 
 CREATE FUNCTION ticketing.audit_allocations() RETURNS TABLE(ticket_option_id uuid, name text, capacity integer, allocation integer, sold bigint, missing bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT
         option.id,
@@ -84,7 +84,7 @@ It returns no row, always.';
 
 CREATE FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation integer, option_id uuid DEFAULT gen_random_uuid()) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     stored record;
@@ -130,7 +130,7 @@ The same option_id with the same values may be sent again: it creates one option
 
 CREATE FUNCTION ticketing.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) RETURNS record
     LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     has_repeated_ids CONSTANT boolean := (
@@ -207,7 +207,7 @@ COMMENT ON FUNCTION ticketing.decide_purchases(option_places integer[], purchase
 
 CREATE FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) RETURNS TABLE(id uuid, ticket_option_id uuid, user_id uuid, quantity integer, created_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT
         purchase.id,
@@ -235,7 +235,7 @@ COMMENT ON FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) IS 
 
 CREATE FUNCTION ticketing.get_ticket_option(option_id uuid) RETURNS TABLE(id uuid, name text, "desc" text, allocation integer)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT
         option.id,
@@ -262,7 +262,7 @@ allocation is what can still be purchased at this moment.';
 
 CREATE FUNCTION ticketing.get_ticket_options(option_ids uuid[]) RETURNS TABLE(id uuid, name text, "desc" text, allocation integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY
@@ -290,7 +290,7 @@ COMMENT ON FUNCTION ticketing.get_ticket_options(option_ids uuid[]) IS 'Those of
 
 CREATE FUNCTION ticketing.installed_files() RETURNS TABLE(path text, sha256 text)
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT
         file.path,
@@ -313,7 +313,7 @@ COMMENT ON FUNCTION ticketing.installed_files() IS 'The migrations and procedure
 
 CREATE FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
@@ -427,7 +427,7 @@ Raises TK003 for arrays that differ in length or hold a NULL or a quantity below
 
 CREATE FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid DEFAULT gen_random_uuid()) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     outcome text;
@@ -497,7 +497,7 @@ The same purchase_id with the same user and qty may be sent again: it sells once
 
 CREATE FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
@@ -622,7 +622,7 @@ transaction has the option locked. It never waits for a lock.';
 
 CREATE FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS void
     LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
-    SET search_path TO ''
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
     IF purchase_ids IS NULL

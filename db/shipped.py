@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent
 MIGRATIONS = ROOT / "migrations"
 PROCEDURES = ROOT / "procedures"
 SCHEMA_DUMP = ROOT / "schema.sql"
+CATALOGUE = ROOT / "catalogue.json"
 
 
 def procedure_paths() -> list[Path]:

@@ -8,7 +8,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 from tornado.ioloop import IOLoop
 
@@ -57,6 +59,21 @@ def any_database(request: pytest.FixtureRequest) -> Iterator[str]:
     server: Server = request.getfixturevalue(request.param)
     with server.database() as conninfo:
         yield conninfo
+
+
+@pytest.fixture(scope="module", params=["postgres_18", "postgres_15"])
+def shared_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Like ``any_database``, but one for all tests of a module: each has options of its own."""
+    server: Server = request.getfixturevalue(request.param)
+    with server.database() as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def connection(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser's connection to the shared database."""
+    with postgres.connect(shared_database) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -35,6 +35,9 @@ class Server:
         """The superuser's connection string of a new database, dropped at the end."""
         name = f"test_{next(_numbers)}"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        if template == _TEMPLATE:
+            # As the migration did there: what is granted on a database is not copied.
+            self._execute(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
         try:
             yield make_conninfo(self.superuser_conninfo, dbname=name)
         finally:

@@ -11,7 +11,6 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.postgres import Server, connect, new_option, value
-from tests.sql.conftest import migrated_database
 
 Connection = psycopg.Connection[Any]
 
@@ -97,7 +96,7 @@ NOBODY_MAY_CALL = [
 @pytest.fixture(scope="module")
 def roles(postgres_18: Server) -> Iterator[dict[str, Connection]]:
     """A connection as each of the roles that log in, and as one that was granted nothing."""
-    with migrated_database(postgres_18) as database, connect(database) as superuser:
+    with postgres_18.database() as database, connect(database) as superuser:
         superuser.execute("CREATE ROLE ticketing_stranger LOGIN")
         # Refused things are only refused in earnest where there is something to lose.
         superuser.execute(

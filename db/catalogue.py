@@ -1,0 +1,120 @@
+"""What a database holds of this service, as its own catalogues tell it.
+
+The form is the same on every server from PostgreSQL 15 on, so that two databases can be compared,
+and one with the file that this build ships. No client program takes part: what one prints changes
+with its version and the server's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import Any
+
+import psycopg
+
+from db import shipped
+
+Objects = dict[str, list[str]]
+"""The lines that describe an object, by its name: ``FUNCTION ticketing.installed_files()``."""
+
+_QUERY = shipped.ROOT / "catalogue.sql"
+
+_SETTINGS = """
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL quote_all_identifiers = off;
+    SET LOCAL datestyle = 'ISO, YMD';
+    SET LOCAL intervalstyle = 'postgres';
+    SET LOCAL timezone = 'UTC';
+    SET LOCAL extra_float_digits = 1;
+    SET LOCAL bytea_output = 'hex';
+    SET LOCAL lc_monetary = 'C';
+    SET LOCAL xmlbinary = 'base64';
+"""
+"""What the server's description of an object depends on."""
+
+_EXCESSIVE_PRIVILEGES = """
+    WITH granted AS (
+        SELECT
+            format('DATABASE %I', datname) AS place,
+            pg_get_userbyid(datdba) AS owner,
+            privilege.*
+        FROM pg_database
+        CROSS JOIN aclexplode(coalesce(datacl, acldefault('d', datdba))) AS privilege
+        WHERE datname = current_database()
+        UNION ALL
+        SELECT format('SCHEMA %I', nspname), pg_get_userbyid(nspowner), privilege.*
+        FROM pg_namespace
+        CROSS JOIN aclexplode(coalesce(nspacl, acldefault('n', nspowner))) AS privilege
+        WHERE nspname = 'public'
+    )
+    SELECT format(
+        '%1$s may make %2$s in the %3$s. '
+            'Its owner, %4$s, can take that away: REVOKE %5$s ON %6$s FROM %1$s;',
+        CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+        CASE privilege_type
+            WHEN 'TEMPORARY' THEN 'temporary objects'
+            ELSE CASE WHEN place LIKE 'DATABASE %%' THEN 'schemas' ELSE 'objects' END
+        END,
+        lower(split_part(place, ' ', 1)) || substr(place, strpos(place, ' ')),
+        owner,
+        privilege_type,
+        place
+    )
+    FROM granted
+    WHERE privilege_type IN ('CREATE', 'TEMPORARY')
+        AND (
+            grantee = 0
+            OR grantee IN (to_regrole('ticketing_service'), to_regrole('ticketing_operator'))
+        )
+    ORDER BY 1
+"""
+
+
+def describe(connection: psycopg.Connection[Any]) -> Objects:
+    """Everything of this service in the database.
+
+    Args:
+        connection: in autocommit mode. Nothing is set beyond the transaction.
+    """
+    with connection.transaction():
+        connection.execute(_SETTINGS)
+        rows = connection.execute(_QUERY.read_bytes()).fetchall()
+    return dict(sorted((name, lines or []) for name, lines in rows))
+
+
+def expected() -> Objects:
+    """What the files of this build make."""
+    objects: Objects = json.loads(shipped.CATALOGUE.read_text(encoding="utf-8"))
+    return objects
+
+
+def write_expected(objects: Objects) -> None:
+    """Make ``objects`` what this build expects. For ``make schema``."""
+    text = json.dumps(objects, indent=1, ensure_ascii=False)
+    shipped.CATALOGUE.write_text(text + "\n", encoding="utf-8")
+
+
+def differences(wanted: Objects, found: Objects) -> list[str]:
+    """What ``found`` has that ``wanted`` does not, and the other way round, as lines to read."""
+    lines = []
+    for name in sorted(wanted.keys() | found.keys()):
+        if name not in found:
+            lines.append(f"{name} is missing")
+        elif name not in wanted:
+            lines.append(f"{name} is not of this build")
+        elif wanted[name] != found[name]:
+            lines.append(f"{name} is not as this build makes it:")
+            lines += difflib.unified_diff(
+                wanted[name], found[name], "this build", "the database", lineterm=""
+            )
+    return lines
+
+
+def excessive_privileges(connection: psycopg.Connection[Any]) -> list[str]:
+    """What roles that only call functions may make in the database, and how to take that away.
+
+    Only the owners of the database and of the schema ``public`` can, so ``migrate`` may have been
+    unable to; and a database that was dumped and restored has PostgreSQL's own defaults again.
+    """
+    return [line for (line,) in connection.execute(_EXCESSIVE_PRIVILEGES)]

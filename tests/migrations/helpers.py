@@ -1,0 +1,92 @@
+"""What the tests of migrating look at, and how they run the command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from db import catalogue, shipped
+from db.backend import HISTORY_SCHEMA
+from tests.postgres import connect, value
+
+MIGRATIONS = [shipped.name_of(path) for path in shipped.migration_paths()]
+PROCEDURES = [shipped.name_of(path) for path in shipped.procedure_paths()]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    source = path.read_text()
+    assert old in source
+    path.write_text(source.replace(old, new))
+
+
+def schemas(database: str) -> list[str]:
+    """The schemas that are not PostgreSQL's own, nor the history's."""
+    with connect(database) as connection:
+        rows = connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)'"
+        ).fetchall()
+    return sorted({name for (name,) in rows} - {HISTORY_SCHEMA, "public"})
+
+
+def history(database: str) -> Any:
+    """Which schemas, migrations and files the database says it has."""
+    migrations: list[Any] = []
+    files: list[Any] = []
+    with connect(database) as connection:
+        if value(connection, "SELECT to_regnamespace(%s)", HISTORY_SCHEMA):
+            migrations = connection.execute(
+                f"SELECT migration_id FROM {HISTORY_SCHEMA}._yoyo_migration ORDER BY 1"
+            ).fetchall()
+        if value(connection, "SELECT to_regnamespace('ticketing_private')"):
+            files = connection.execute(
+                "SELECT path, sha256 FROM ticketing_private.installed_files ORDER BY 1"
+            ).fetchall()
+    return schemas(database), migrations, files
+
+
+def everything(database: str) -> Any:
+    """The history, and each row of the catalogue that a migration could change, with its writer."""
+    rows = """
+        WITH schemas AS (SELECT oid FROM pg_namespace WHERE nspname ~ '^ticketing(_private)?$')
+        SELECT 'schema', oid, xmin::text FROM pg_namespace WHERE oid IN (TABLE schemas)
+        UNION ALL
+        SELECT 'function', oid, xmin::text FROM pg_proc WHERE pronamespace IN (TABLE schemas)
+        UNION ALL
+        SELECT 'relation', oid, xmin::text FROM pg_class WHERE relnamespace IN (TABLE schemas)
+        UNION ALL
+        SELECT 'check', oid, xmin::text FROM pg_constraint WHERE connamespace IN (TABLE schemas)
+        UNION ALL
+        SELECT 'comment', objoid, xmin::text FROM pg_description WHERE objoid >= 16384
+        UNION ALL
+        SELECT 'column', attrelid, xmin::text FROM pg_attribute WHERE attrelid >= 16384
+        ORDER BY 1, 2, 3
+    """
+    with connect(database) as connection:
+        return history(database), connection.execute(rows).fetchall()
+
+
+def command(database: str, *arguments: str) -> subprocess.Popen[str]:
+    """``python -m api migrate``, started."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "api", "migrate", *arguments],
+        cwd=Path(__file__).parent.parent.parent,
+        env={**os.environ, "MIGRATION_DATABASE_URL": database},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_command(database: str, *arguments: str) -> tuple[int, str, str]:
+    with command(database, *arguments) as process:
+        output, errors = process.communicate()
+    return process.returncode, output, errors
+
+
+def objects(database: str) -> catalogue.Objects:
+    """What the database holds of the service."""
+    with connect(database) as connection:
+        return catalogue.describe(connection)

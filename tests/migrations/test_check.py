@@ -1,0 +1,355 @@
+"""migrate --check: whatever was changed by hand is seen, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from db import catalogue, embedded, migrate, shipped
+from db.dump import dump_schema
+from tests.migrations.helpers import MIGRATIONS, everything, objects, run_command
+from tests.postgres import Server, connect
+
+PURCHASES = "ticketing_private.purchases"
+
+BY_HAND = [
+    (
+        f"ALTER TABLE {PURCHASES} ADD COLUMN extra text",
+        [f"TABLE COLUMN {PURCHASES}.extra is not of this build"],
+    ),
+    (
+        f"ALTER TABLE {PURCHASES} ALTER COLUMN created_at DROP DEFAULT",
+        ["-timestamp with time zone NOT NULL DEFAULT clock_timestamp()"],
+    ),
+    (f"ALTER TABLE {PURCHASES} ALTER COLUMN user_id DROP NOT NULL", ["-uuid NOT NULL", "+uuid"]),
+    (
+        f"ALTER TABLE {PURCHASES} DROP CONSTRAINT purchases_quantity_range",
+        [f"TABLE CONSTRAINT purchases_quantity_range on {PURCHASES} is missing"],
+    ),
+    (
+        f"ALTER TABLE {PURCHASES} DROP CONSTRAINT purchases_quantity_range, "
+        "ADD CONSTRAINT purchases_quantity_range CHECK (quantity >= 0)",
+        ["-CHECK ((quantity >= 1))", "+CHECK ((quantity >= 0))"],
+    ),
+    (
+        f"ALTER TABLE {PURCHASES} DISABLE TRIGGER ALL",
+        ["+DISABLE TRIGGER of the constraint purchases_ticket_option_id_fkey"],
+    ),
+    (
+        "ALTER TABLE ticketing_private.ticket_options SET (fillfactor = 100)",
+        ["-WITH fillfactor=20", "+WITH fillfactor=100"],
+    ),
+    (
+        "ALTER TABLE ticketing_private.ticket_options SET (toast.autovacuum_enabled = off)",
+        ["+WITH fillfactor=20, toast.autovacuum_enabled=off"],
+    ),
+    (f"ALTER TABLE {PURCHASES} SET UNLOGGED", ["+UNLOGGED"]),
+    (f"ALTER TABLE {PURCHASES} OWNER TO postgres", ["+OWNER TO postgres"]),
+    (f"ALTER TABLE {PURCHASES} ENABLE ROW LEVEL SECURITY", ["+ENABLE ROW LEVEL SECURITY"]),
+    (
+        f"ALTER TABLE {PURCHASES} ALTER COLUMN user_id SET (n_distinct = 5)",
+        ["+uuid NOT NULL WITH n_distinct=5"],
+    ),
+    (
+        f"ALTER TABLE {PURCHASES} ALTER COLUMN user_id SET STATISTICS 5",
+        ["+uuid NOT NULL STATISTICS 5"],
+    ),
+    (
+        "ALTER TABLE ticketing_private.ticket_options ALTER COLUMN description SET STORAGE MAIN",
+        ['+text NOT NULL STORAGE "m"'],
+    ),
+    (
+        "CREATE TABLE ticketing_private.extra (i integer)",
+        ["TABLE ticketing_private.extra is not of this build"],
+    ),
+    (
+        f"CREATE INDEX extra ON {PURCHASES} (user_id)",
+        ["INDEX ticketing_private.extra is not of this build"],
+    ),
+    (
+        "ALTER INDEX ticketing_private.purchases_pkey SET (fillfactor = 50)",
+        [
+            "-CREATE UNIQUE INDEX purchases_pkey ON ticketing_private.purchases "
+            "USING btree (ticket_option_id, id)",
+        ],
+    ),
+    (
+        "CREATE VIEW ticketing.extra AS SELECT 1 AS i",
+        ["VIEW ticketing.extra is not of this build"],
+    ),
+    (
+        f"CREATE OR REPLACE VIEW ticketing.purchases AS SELECT ticket_option_id, id, user_id, "
+        f"quantity, now() AS created_at FROM {PURCHASES}",
+        ["VIEW ticketing.purchases is not as this build makes it:", "-    created_at"],
+    ),
+    (
+        "ALTER VIEW ticketing.purchases SET (security_invoker = true)",
+        ["+WITH security_invoker=true"],
+    ),
+    (
+        f"CREATE TRIGGER t BEFORE INSERT ON {PURCHASES} "
+        "FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        [f"TRIGGER t on {PURCHASES} is not of this build"],
+    ),
+    (
+        f"CREATE RULE r AS ON DELETE TO {PURCHASES} DO INSTEAD NOTHING",
+        [f"RULE r on {PURCHASES} is not of this build"],
+    ),
+    (
+        f"CREATE POLICY p ON {PURCHASES} USING (true)",
+        [f"POLICY p on {PURCHASES} is not of this build"],
+    ),
+    ("CREATE SEQUENCE ticketing.s", ["SEQUENCE ticketing.s is not of this build"]),
+    ("CREATE TYPE ticketing.e AS ENUM ('a')", ["TYPE ticketing.e is not of this build"]),
+    ("CREATE DOMAIN ticketing.d AS text", ["TYPE ticketing.d is not of this build"]),
+    (
+        "CREATE COLLATION ticketing.c (LOCALE = 'C')",
+        ["COLLATION ticketing.c is not of this build"],
+    ),
+    (
+        f"CREATE STATISTICS ticketing.st ON user_id, quantity FROM {PURCHASES}",
+        ["STATISTICS OBJECT ticketing.st is not of this build"],
+    ),
+    (
+        "CREATE FUNCTION ticketing.f() RETURNS integer RETURN 1",
+        ["FUNCTION ticketing.f() is not of this build"],
+    ),
+    (
+        "DROP FUNCTION ticketing.audit_allocations()",
+        ["FUNCTION ticketing.audit_allocations() is missing"],
+    ),
+    (
+        "ALTER FUNCTION ticketing.audit_allocations() SECURITY INVOKER",
+        [
+            "FUNCTION ticketing.audit_allocations() is not as this build makes it:",
+            "- STABLE SECURITY DEFINER",
+            "+ STABLE",
+        ],
+    ),
+    (
+        "ALTER FUNCTION ticketing.audit_allocations() SET search_path = ''",
+        ["- SET search_path TO 'pg_catalog', 'pg_temp'", "+ SET search_path TO ''"],
+    ),
+    (
+        "ALTER FUNCTION ticketing.audit_allocations() OWNER TO postgres",
+        ["-OWNER TO ticketing_owner", "+OWNER TO postgres"],
+    ),
+    (
+        "COMMENT ON FUNCTION ticketing.installed_files() IS NULL",
+        [
+            "-COMMENT The migrations and procedures that made this database, each with the "
+            "SHA-256 of its file."
+        ],
+    ),
+    (f"COMMENT ON COLUMN {PURCHASES}.id IS 'Changed.'", ["+COMMENT Changed."]),
+    (
+        f"COMMENT ON CONSTRAINT purchases_quantity_range ON {PURCHASES} IS 'Changed.'",
+        ["+COMMENT Changed."],
+    ),
+    (
+        f"GRANT SELECT ON {PURCHASES} TO ticketing_service",
+        ["+GRANT SELECT TO ticketing_service"],
+    ),
+    (
+        f"GRANT UPDATE (quantity) ON {PURCHASES} TO ticketing_operator",
+        ["+GRANT UPDATE TO ticketing_operator"],
+    ),
+    (f"REVOKE INSERT ON {PURCHASES} FROM ticketing_owner", ["+REVOKE INSERT FROM ticketing_owner"]),
+    (
+        "GRANT USAGE ON SCHEMA ticketing_private TO PUBLIC",
+        ["SCHEMA ticketing_private is not as this build makes it:", "+GRANT USAGE TO PUBLIC"],
+    ),
+    (
+        "GRANT EXECUTE ON FUNCTION ticketing.audit_allocations() TO PUBLIC",
+        ["-REVOKE EXECUTE FROM PUBLIC"],
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE ticketing_owner GRANT EXECUTE ON FUNCTIONS TO PUBLIC",
+        ["DEFAULT ACL for role ticketing_owner on functions is missing"],
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE ticketing_owner IN SCHEMA ticketing_private "
+        "GRANT SELECT ON TABLES TO PUBLIC",
+        [
+            "DEFAULT ACL for role ticketing_owner in schema ticketing_private on tables "
+            "is not of this build"
+        ],
+    ),
+    (
+        "DELETE FROM ticketing_private.installed_files WHERE path ~ 'audit'",
+        ["procedures/audit_allocations.sql is not installed"],
+    ),
+    (
+        "UPDATE ticketing_private.installed_files SET sha256 = repeat('0', 64)",
+        ["procedures/audit_allocations.sql is installed in another version"],
+    ),
+    (
+        "INSERT INTO ticketing_private.installed_files VALUES ('a.sql', repeat('0', 64))",
+        ["a.sql is installed, but this build does not ship it"],
+    ),
+]
+
+
+def test_what_is_checked_in_is_what_the_files_make(database: str) -> None:
+    assert dump_schema(database) == shipped.SCHEMA_DUMP.read_text(), "run: make schema"
+    assert objects(database) == catalogue.expected(), "run: make schema"
+
+
+def test_check_finds_nothing_in_a_fresh_database(any_database: str) -> None:
+    assert migrate.check(any_database) == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "search_path = ticketing, ticketing_private",
+        "quote_all_identifiers = on",
+        "datestyle = 'German, DMY'",
+        "client_encoding = LATIN1",
+        "default_transaction_isolation = serializable",
+        "bytea_output = escape",
+    ],
+)
+def test_check_does_not_depend_on_what_is_set_for_the_database(
+    any_database: str, setting: str
+) -> None:
+    name = conninfo_to_dict(any_database)["dbname"]
+    with connect(any_database) as connection:
+        connection.execute(f"ALTER DATABASE {name} SET {setting}".encode())
+
+    assert migrate.check(any_database) == []
+
+
+def test_check_finds_nothing_in_a_database_that_is_replicated_and_used(any_database: str) -> None:
+    """What a server makes for itself, or an operator beside the service, is not ours."""
+    with connect(any_database) as connection:
+        connection.execute("CREATE PUBLICATION p FOR TABLE ticketing_private.purchases")
+        connection.execute("CREATE TABLE public.other (i integer)")
+        connection.execute("SELECT ticketing.create_ticket_option('a', 'b', 1)")
+        connection.execute("ANALYZE")
+
+    assert migrate.check(any_database) == []
+
+
+def test_check_says_with_its_exit_code_whether_it_found_something(database: str) -> None:
+    assert run_command(database, "--check")[:2] == (0, "The database is what this build ships.\n")
+    with connect(database) as connection:
+        connection.execute("DROP FUNCTION ticketing.audit_allocations()")
+
+    code, output, _ = run_command(database, "--check")
+
+    assert code == 1
+    assert "FUNCTION ticketing.audit_allocations() is missing\n" in output
+
+
+@pytest.mark.parametrize(("by_hand", "found"), BY_HAND, ids=[by_hand for by_hand, _ in BY_HAND])
+def test_check_finds_what_was_changed_by_hand(
+    connection: psycopg.Connection[Any], by_hand: str, found: list[str]
+) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute(by_hand.encode())
+
+        lines = dict.fromkeys(migrate.differences(connection))
+
+    assert [line for line in lines if line in found] == found
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("FOR NO KEY UPDATE;", ";"),
+        ("SET enable_seqscan = off", "SET enable_seqscan = on"),
+    ],
+)
+def test_check_names_the_function_that_was_edited_by_hand(
+    connection: psycopg.Connection[Any], old: str, new: str
+) -> None:
+    source = (shipped.PROCEDURES / "purchase_tickets_batch.sql").read_text()
+    assert old in source
+    with connection.transaction(force_rollback=True):
+        connection.execute(source.replace(old, new).encode())
+
+        lines = migrate.differences(connection)
+
+    assert lines[0] == (
+        "FUNCTION ticketing.purchase_tickets(uuid,uuid[],uuid[],integer[]) "
+        "is not as this build makes it:"
+    )
+    assert len([line for line in lines if re.match(r"-[^-]", line)]) == 1
+
+
+def test_check_says_who_may_make_what_and_who_can_take_that_away(any_database: str) -> None:
+    name = conninfo_to_dict(any_database)["dbname"]
+    grants = [
+        f"GRANT TEMPORARY ON DATABASE {name} TO PUBLIC",
+        f"GRANT CREATE ON DATABASE {name} TO ticketing_service",
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",
+    ]
+    with connect(any_database) as connection:
+        for grant in grants:
+            connection.execute(grant.encode())
+
+        lines = migrate.check(any_database)
+
+        assert [line.partition(". ")[0] for line in lines] == [
+            "PUBLIC may make objects in the schema public",
+            f"PUBLIC may make temporary objects in the database {name}",
+            f"ticketing_service may make schemas in the database {name}",
+        ]
+        for line in lines:
+            connection.execute(line.partition("can take that away: ")[2].encode())
+    assert migrate.check(any_database) == []
+
+
+def test_check_says_of_a_restored_database_that_public_may_make_temporary_objects(
+    database: str, postgres_18: Server, tmp_path: Path
+) -> None:
+    """What is granted on a database is not in a dump of it, unless it is made with --create."""
+    dumped = tmp_path / "dump"
+    dump = [embedded.program("pg_dump"), "--format=custom", f"--file={dumped}", database]
+    subprocess.run(dump, check=True)
+    with postgres_18.database("template0") as restored:
+        restore = [embedded.program("pg_restore"), "--exit-on-error", f"--dbname={restored}"]
+        subprocess.run([*restore, str(dumped)], check=True)
+
+        [line] = migrate.check(restored)
+        code, output, errors = run_command(restored)
+
+    assert line.startswith("PUBLIC may make temporary objects in the database test_")
+    assert (code, output) == (0, "There was nothing to do.\n")
+    assert line in errors
+
+
+def test_check_by_a_role_that_may_not_look_says_what_to_ask_a_dba_for(database: str) -> None:
+    code, output, errors = run_command(make_conninfo(database, user="ticketing_service"), "--check")
+
+    assert (code, output) == (1, "")
+    assert errors == (
+        "ticket-allocation: ticketing_service may not look into ticketing_private\n"
+        'Hint: Ask a DBA to run: GRANT ticketing_owner TO "ticketing_service";\n'
+    )
+
+
+def test_check_says_of_an_empty_database_that_nothing_is_installed(empty: str) -> None:
+    code, output, errors = run_command(empty, "--check")
+
+    assert (code, errors) == (1, "")
+    assert output.splitlines()[: len(MIGRATIONS)] == [
+        f"{name} is not installed" for name in MIGRATIONS
+    ]
+
+
+def test_check_changes_nothing(database: str) -> None:
+    with connect(database) as connection:
+        connection.execute("DROP FUNCTION ticketing.audit_allocations()")
+    before = everything(database)
+
+    migrate.check(database)
+
+    assert everything(database) == before
