@@ -28,7 +28,6 @@ LOCK_TIMEOUT_SECONDS = 5
 _SETTINGS = {
     **session.SETTINGS,
     "search_path": f"{HISTORY_SCHEMA}, pg_temp",
-    "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
     "idle_in_transaction_session_timeout": "0",
     # So that a killed migrator's statement ends too. Not every system can tell.
     "client_connection_check_interval": "1s",
@@ -106,11 +105,12 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
             internalmigrations.upgrade(self)
 
     def _set_settings(self, is_local: bool) -> None:
+        settings = {**_SETTINGS, "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s"}
         self.connection.execute(
             "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) "
             "AS setting (name, value) "
             "WHERE name <> 'client_connection_check_interval' OR version() ~ 'linux'",
-            (is_local, list(_SETTINGS), list(_SETTINGS.values())),
+            (is_local, list(settings), list(settings.values())),
         )
 
 

@@ -223,6 +223,7 @@ def test_a_role_that_may_make_temporary_objects_does_not_run_code_as_the_owner(
             "ARRAY[{option}], {ids}, {ids}, {quantities}"
         ),
         "create_ticket_option(text,text,integer,uuid)": "'a', 'b', 1, {id}",
+        "try_create_ticket_option(uuid,text,text,integer)": "{id}, 'a', 'b', 1",
         "get_ticket_option(uuid)": "{option}",
         "get_ticket_options(uuid[])": "ARRAY[{option}]",
         "get_purchase(uuid,uuid)": "{option}, {id}",
