@@ -35,8 +35,8 @@ class Purchases:
             )
         except Problem as problem:
             raise problem.of_write() from problem.__cause__
-        if outcome in KIND_OF_OUTCOME:
-            raise Problem(KIND_OF_OUTCOME[outcome])
+        if outcome not in ("created", "exists"):
+            raise Problem(KIND_OF_OUTCOME[outcome])  # one that nobody knows is no sale: a KeyError
 
         answer = [("Location", f"/ticket_options/{option_id}/purchases/{purchase_id}")]
         if outcome == "exists" and key is not None:

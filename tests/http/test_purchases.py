@@ -322,3 +322,22 @@ async def test_a_purchase_whose_connections_broke_is_made_exactly_once(
 
     assert answer.code == 201
     assert await client.left(option) == 8
+
+
+@pytest.mark.parametrize("outcome", ["kept_for_somebody", "", None])
+async def test_an_outcome_that_nobody_knows_is_not_answered_as_a_sale(
+    client: Client, database: str, outcome: str | None
+) -> None:
+    option = await client.new_option(allocation=10)
+    with postgres.connect(database) as connection:
+        connection.execute(
+            sql.SQL(
+                "CREATE OR REPLACE FUNCTION ticketing.purchase_tickets(option_id uuid, "
+                "purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[] "
+                "LANGUAGE sql BEGIN ATOMIC SELECT array_fill({}::text, ARRAY[1]); END"
+            ).format(sql.Literal(outcome))
+        )
+
+    answer = await client.post(f"{option}/purchases", {"quantity": 2, "user_id": USER})
+
+    assert (answer.code, json.loads(answer.body)["code"]) == (500, "internal")
