@@ -199,7 +199,8 @@ def _refuse(tables: dict[int, _Table], lost: dict[_Thing, int]) -> None:
     """Raise if anything is lost."""
     lines = []
     for (oid, number), count in sorted(lost.items()):
-        if count > 0:
+        # What went with its row was lost with it.
+        if count > (0 if number == _ROWS else max(0, lost.get((oid, _ROWS), 0))):
             what = "rows" if number == _ROWS else f"values of {tables[oid].columns[number].name}"
             lines.append(f"{tables[oid].schema}.{tables[oid].name}: {count:,} {what}")
     if lines:
