@@ -14,7 +14,7 @@ help:
 	@echo 'make test         run the whole suite'
 	@echo 'make lint         check formatting, rules, types and migrations'
 	@echo 'make format       format the code'
-	@echo 'make schema       make db/schema.sql anew from the migrations and procedures'
+	@echo 'make schema       make db/schema.sql and db/catalogue.json anew'
 	@echo 'make loadtest     prove with Locust that nothing is oversold'
 	@echo 'make faults       kill, stop and cut what it runs on, and see that nothing is lost'
 	@echo 'make schemathesis ask 20000 things made up from the document'

@@ -186,6 +186,17 @@ def test_a_database_of_another_encoding_is_refused(postgres_18: Server) -> None:
         assert schemas(database) == []
 
 
+def test_a_database_that_is_read_only_is_told_in_a_line(empty: str) -> None:
+    read_only = make_conninfo(empty, options="-c default_transaction_read_only=on")
+
+    code, output, errors = run_command(read_only)
+
+    assert (code, output) == (1, "")
+    assert errors == (
+        "ticket-allocation: cannot execute CREATE SCHEMA in a read-only transaction\n"
+    )
+
+
 # Many at once, and killed
 
 
