@@ -123,11 +123,11 @@ class _Call:
 
     __slots__ = ("arguments", "error", "failed_at", "has_timed_out", "may_be_stored", "statement")
 
-    def __init__(self, statement: str, arguments: Sequence[object]) -> None:
+    def __init__(self, statement: str, arguments: Sequence[object], *, has_timed_out: bool) -> None:
         self.statement = statement
         self.arguments = arguments
         self.may_be_stored = False
-        self.has_timed_out = False
+        self.has_timed_out = has_timed_out
         self.failed_at = 0.0
         self.error: psycopg.Error | None = None
 
@@ -185,18 +185,21 @@ class Database:
         statement: str,
         arguments: Sequence[object] = (),
         timeout_seconds: float | None = None,
+        resends_timed_out: bool = True,
     ) -> list[tuple[Any, ...]]:
         """Run one statement in a transaction of its own and return its rows, after the commit.
 
         Args:
             timeout_seconds: another time to wait than the one that holds for all calls.
+            resends_timed_out: whether a call that ran into a lock or statement timeout is sent
+                again, once.
 
         Raises:
             Problem: ``overloaded``, and nothing was stored; or ``unavailable``, and what a call
                 writes may have been stored or not. Its cause is the last error, if there was one.
             psycopg.Error: the database refused, and nothing was stored.
         """
-        call = _Call(statement, arguments)
+        call = _Call(statement, arguments, has_timed_out=not resends_timed_out)
         task = asyncio.ensure_future(self._send_until_known(call))
         # Not wait_for(): it would wait for the cancellation as well.
         await asyncio.wait({task}, timeout=timeout_seconds or self.timeout_seconds)

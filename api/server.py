@@ -160,7 +160,12 @@ async def _work(
         answer_timeout_seconds=settings.answer_timeout_seconds,
     )
     await database.open()
-    store = Store(database, batch_size=settings.batch_size, batch_options=settings.batch_options)
+    store = Store(
+        database,
+        batch_size=settings.batch_size,
+        batch_options=settings.batch_options,
+        lock_timeout_seconds=settings.lock_timeout_seconds,
+    )
     readiness = Readiness(store)
     server = Server(make_app(store, readiness))
     acceptor = Acceptor(

@@ -7,7 +7,9 @@ from datetime import datetime, timezone
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
-from api.coalescer import Answer, Coalescer, Item, QueueFullError
+import psycopg
+
+from api.coalescer import BUSY, Answer, Coalescer, Item, QueueFullError, SharedCall, by_key
 from api.database import Database, is_one_items_fault
 from api.problems import OVERLOADED, UNAVAILABLE, Problem
 from api.schemas import Purchase, TicketOption
@@ -15,7 +17,8 @@ from api.schemas import Purchase, TicketOption
 NOWHERE = "00000000-0000-0000-0000-000000000000"
 
 OTHER_CALLS = 3
-"""Connections that options held locked cannot take: for many options, for reads, for the rest."""
+"""Connections that purchases waiting for a lock cannot take: for the purchases that do not wait,
+for reads, and for the rest."""
 
 
 class _Purchase(NamedTuple):
@@ -36,9 +39,12 @@ class Store:
 
     Every method raises what `Database.call` raises. Made within the event loop.
 
+    A purchase whose option stays locked for two lock timeouts is refused, and nothing was stored.
+
     Args:
         batch_size: purchases or reads at most that share a call; 1: none do.
         batch_options: ``many`` or ``one``, the ticket options of a call.
+        lock_timeout_seconds: how long a call may wait for a lock.
 
     Attributes:
         check: awaited before every call but `installed_files`, and free to refuse it; None once the
@@ -46,33 +52,45 @@ class Store:
     """
 
     def __init__(
-        self, database: Database, *, batch_size: int = 256, batch_options: str = "many"
+        self,
+        database: Database,
+        *,
+        batch_size: int = 256,
+        batch_options: str = "many",
+        lock_timeout_seconds: float = 2.0,
     ) -> None:
         self._database = database
         self._shares_calls = batch_size > 1
+        self._lock_timeout_seconds = lock_timeout_seconds
         self.check: Callable[[], Awaitable[None]] | None = None
+
+        slots = database.pool_size - OTHER_CALLS
+        retries_most = batch_size // 4
+        sell: SharedCall[_Purchase] = self._purchase_of_many
+        read: SharedCall[str] = self._read_many
+        if batch_options == "one":
+            # What does not wait takes as many connections as what does.
+            at_once, slots = (database.pool_size - 1) // 2, max(1, slots // 2)
+            retries_most = at_once
+            sell = _by_option(self._purchase_of_one_unless_busy, itemgetter(0), at_once)
+            read = _by_option(self._read_many, str, at_once)
+        bounds: dict[str, Any] = {
+            "fails_alone": is_one_items_fault,
+            "items_most": database.max_waiting,
+            "batch_items_most": batch_size,
+            "slots": slots,
+            "retries_most": retries_most,
+            "timeout_seconds": database.timeout_seconds,
+            "timeout_error": lambda: Problem(UNAVAILABLE),
+            "busy_seconds": 2 * lock_timeout_seconds,
+            "busy_error": lambda: Problem(OVERLOADED),
+        }
         self._purchases: Coalescer[_Purchase, str] = Coalescer(
-            self._purchase_of_many if batch_options == "many" else None,
-            self._purchase_of_one,
-            itemgetter(0),
-            **self._bounds(batch_size),
+            sell, self._purchase_of_one, itemgetter(0), **bounds
         )
         self._reads: Coalescer[str, TicketOption | None] = Coalescer(
-            self._read_many if batch_options == "many" else None,
-            self._read_many,
-            str,
-            **self._bounds(batch_size),
+            read, self._read_own, str, **bounds
         )
-
-    def _bounds(self, batch_size: int) -> dict[str, Any]:
-        return {
-            "fails_alone": is_one_items_fault,
-            "items_most": self._database.max_waiting,
-            "batch_items_most": batch_size,
-            "keys_most": self._database.pool_size - OTHER_CALLS,
-            "timeout_seconds": self._database.timeout_seconds,
-            "timeout_error": lambda: Problem(UNAVAILABLE),
-        }
 
     async def create_ticket_option(
         self, option_id: str, name: str, desc: str, allocation: int
@@ -100,7 +118,8 @@ class Store:
             await self.check()
         purchase = _Purchase(option_id, purchase_id, user_id, str(quantity))
         if not self._shares_calls:
-            return (await self._purchase_of_one([purchase]))[0]
+            rows = await self._database.call(_PURCHASE_OF_ONE, _of_one([purchase]))
+            return cast("str", rows[0][0][0])
         return await _submit(self._purchases, purchase)
 
     async def _purchase_of_many(self, purchases: Sequence[_Purchase]) -> list[str]:
@@ -111,13 +130,23 @@ class Store:
         )
         return cast("list[str]", outcomes)
 
-    async def _purchase_of_one(self, purchases: Sequence[_Purchase]) -> list[str]:
-        option_ids, *columns = zip(*purchases, strict=True)
-        [[outcomes]] = await self._database.call(
-            "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::integer[])",
-            [option_ids[0], *map(_array, columns)],
-        )
+    async def _purchase_of_one(
+        self, purchases: Sequence[_Purchase], wait_seconds: float
+    ) -> list[str]:
+        lock_wait_ms = round(min(wait_seconds, self._lock_timeout_seconds) * 1000)
+        try:
+            [[outcomes]] = await self._database.call(
+                "SELECT ticketing.purchase_tickets_unless_busy("
+                "%s::uuid, %s::uuid[], %s::uuid[], %s::integer[], %s::integer)",
+                [*_of_one(purchases), str(lock_wait_ms)],
+                resends_timed_out=False,
+            )
+        except psycopg.errors.LockNotAvailable:
+            return [BUSY] * len(purchases)
         return cast("list[str]", outcomes)
+
+    async def _purchase_of_one_unless_busy(self, purchases: Sequence[_Purchase]) -> list[str]:
+        return await self._purchase_of_one(purchases, 0)
 
     async def _read_many(self, option_ids: Sequence[str]) -> list[TicketOption | None]:
         rows = await self._database.call(
@@ -127,6 +156,10 @@ class Store:
         )
         found = {row[0]: TicketOption(*row) for row in rows}
         return [found.get(option_id) for option_id in option_ids]
+
+    async def _read_own(self, option_ids: Sequence[str], wait_seconds: float) -> list[Any]:
+        """A read never waits for a lock."""
+        return await self._read_many(option_ids)
 
     async def get_purchase(self, option_id: str, purchase_id: str) -> Purchase | None:
         """The purchase, or None."""
@@ -162,6 +195,23 @@ class Store:
         if self.check is not None:
             await self.check()
         return await self._database.call(statement, arguments)
+
+
+_PURCHASE_OF_ONE = (
+    "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::integer[])"
+)
+
+
+def _of_one(purchases: Sequence[_Purchase]) -> list[str]:
+    """The option, and an array for each of the rest."""
+    option_ids, *columns = zip(*purchases, strict=True)
+    return [option_ids[0], *map(_array, columns)]
+
+
+def _by_option(
+    call: SharedCall[Item], key_of: Callable[[Item], str], calls_most: int
+) -> SharedCall[Item]:
+    return by_key(call, key_of, fails_alone=is_one_items_fault, calls_most=calls_most)
 
 
 def _array(values: Iterable[str]) -> str:

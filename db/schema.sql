@@ -617,6 +617,56 @@ purchase_tickets(uuid, uuid[], uuid[], integer[]), and busy, which decides nothi
 transaction has the option locked. It never waits for a lock.';
 
 --
+-- Name: purchase_tickets_unless_busy(uuid, uuid[], uuid[], integer[], integer); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    IF lock_wait_ms > 0 THEN
+        PERFORM set_config('lock_timeout', lock_wait_ms::text, true);
+    ELSE
+        PERFORM
+        FROM ticketing_private.ticket_options AS option
+        WHERE option.id = option_id
+            AND option.allocation >= ANY (quantities)
+        FOR NO KEY UPDATE SKIP LOCKED;
+
+        -- What is not to be sold is not locked by the other function either.
+        IF NOT FOUND THEN
+            PERFORM
+            FROM ticketing_private.ticket_options AS option
+            WHERE option.id = option_id
+                AND option.allocation >= ANY (quantities);
+
+            IF FOUND THEN
+                RETURN array_fill('busy'::text, ARRAY[cardinality(purchase_ids)]);
+            END IF;
+        END IF;
+    END IF;
+
+    RETURN ticketing.purchase_tickets(option_id, purchase_ids, user_ids, quantities);
+END
+$$;
+
+ALTER FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) IS 'Sells tickets of one option to many buyers at once as purchase_tickets(uuid, uuid[], uuid[], integer[])
+does, but waits for a lock on the option for at most so many milliseconds. With 0 it does not wait: every
+outcome is busy, which decides nothing, where another transaction has the option locked. With more it
+raises lock_not_available (55P03) when they are over.';
+
+--
 -- Name: require_purchases(uuid[], uuid[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
 --
 
@@ -964,6 +1014,14 @@ GRANT ALL ON FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, q
 REVOKE ALL ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) TO ticketing_service;
 GRANT ALL ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) TO ticketing_operator;
+
+--
+-- Name: FUNCTION purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer); Type: ACL; Schema: ticketing; Owner: ticketing_owner
+--
+
+REVOKE ALL ON FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) TO ticketing_service;
+GRANT ALL ON FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) TO ticketing_operator;
 
 --
 -- Name: FUNCTION require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: ACL; Schema: ticketing; Owner: ticketing_owner

@@ -190,7 +190,13 @@ def test_over_http_nothing_is_acknowledged_before_the_standby_has_it(pair: Pair)
             pair.standby.pause()
             try:
                 first = list(threads.map(send, bodies))
-                wait_for(lambda: are_stored(primary), "the calls to be given up")
+                # Nobody waits for them any longer. Somebody ends their wait for the standby: they
+                # are committed then, for all to see, but on the primary only.
+                primary.execute(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+                    "WHERE wait_event = 'SyncRep'"
+                )
+                wait_for(lambda: are_stored(primary), "the calls to be committed")
                 again = list(threads.map(send, bodies))
             finally:
                 pair.standby.resume()

@@ -20,6 +20,7 @@ from loadtests.ledger import Ledger
 from loadtests.service import wait_for
 from tests.faults import standby
 from tests.faults.disk import filled
+from tests.faults.load import Load
 from tests.faults.proxy import Moment
 from tests.faults.world import POOL_SIZE, SERVICE, WORKERS, World
 
@@ -28,6 +29,8 @@ FEWEST_DESCRIPTORS = 3
 
 NEWCOMERS = 8
 """Who connects while there is no file descriptor for them."""
+OTHERS_SECONDS_MOST = 1.5
+"""How long a request may take while other options are locked than the one it is about."""
 
 
 class Sale(NamedTuple):
@@ -138,6 +141,34 @@ def _hold_lock(world: World, sale: Sale, random: Random) -> None:
             "SELECT FROM ticketing_private.ticket_options WHERE id = %s FOR UPDATE", (sale.hot,)
         )
         time.sleep(random.uniform(2.2, 5))
+
+
+def _hold_locks(world: World, sale: Sale, random: Random) -> None:
+    """More options are locked than the service has connections, for longer than the lock timeout.
+
+    All of them are wanted all the time, and so are others, whose buyers must not notice.
+    """
+    held = [world.new_option(1_000_000) for _ in range(WORKERS * POOL_SIZE)]
+    others = [world.new_option(1_000_000) for _ in range(4)]
+    sale.ledger.capacities.update(dict.fromkeys((*held, *others), 1_000_000))
+    seed = random.randrange(1_000_000)
+    noticed = Ledger()
+    with world.connect() as locker, locker.transaction():
+        locker.execute(
+            "SELECT FROM ticketing_private.ticket_options WHERE id = ANY (%s::uuid[]) FOR UPDATE",
+            ([sale.hot, *held],),
+        )
+        waiting = Load(world.service.url, sale.ledger, held, buyers=2 * len(held), seed=seed)
+        selling = Load(world.service.url, noticed, others, buyers=8, seed=seed + 1)
+        time.sleep(random.uniform(2.2, 5))
+        selling.stop()
+    waiting.stop()
+    for each in noticed.entries:
+        assert each.outcome != "unknown", f"not answered, though its option was free: {each}"
+        assert each.answered_at - each.sent_at < OTHERS_SECONDS_MOST, f"it took too long: {each}"
+    assert any(each.status == 201 for each in noticed.entries)
+    for each in noticed.entries:
+        sale.ledger.entries.append(each)
 
 
 def _delete_option(world: World, sale: Sale, random: Random) -> None:
@@ -251,6 +282,7 @@ FAULTS = {
     "the network stalls": Fault(_stall_network, is_unnoticed=True),
     "the pool runs dry": Fault(_run_pool_dry, is_unnoticed=True),
     "a lock is held for too long": Fault(_hold_lock, is_unnoticed=False),
+    "many options are held locked": Fault(_hold_locks, is_unnoticed=False),
     "an option is deleted": Fault(_delete_option, is_unnoticed=True),
     "the functions are replaced": Fault(_replace_functions, is_unnoticed=True),
     "no file descriptor is left": Fault(_run_out_of_descriptors, is_unnoticed=True),

@@ -340,6 +340,7 @@ def test_a_first_run_that_fails_leaves_the_database_empty(empty: str, tree: Path
 def test_a_failing_rollback_leaves_the_database_as_it_was_and_names_its_line(
     database: str, tree: Path, view: str, line: int
 ) -> None:
+    assert migrate.rollback(database) == "migrations/0005-idle-transactions.sql"
     before = everything(database)
     name = "migrations/0004-views.rollback.sql"
     edit(tree / name, f"DROP VIEW ticketing.{view};", "DROP VIEW ticketing.nowhere;")
@@ -483,16 +484,17 @@ def test_a_role_that_is_no_superuser_migrates(server_without_roles: Server, owns
             assert value(operator, temporary) is not owns
 
 
-def follow_the_advice(database: str) -> None:
-    """Migrate, do as a DBA what the error says, and migrate."""
-    with pytest.raises(migrate.MigrationError) as raised:
-        migrate.migrate(database)
-    assert re.match(r"db/migrations/0001-roles.sql:\d+: ", str(raised.value))
-    _, found, advice = str(raised.value).partition("\nHint: Ask a DBA to run: ")
-    assert found
-    assert schemas(database) == []
-    with connect(database) as superuser:
-        superuser.execute(advice.encode())
+def follow_the_advice(database: str, *files: str) -> None:
+    """Migrate, do as a DBA what the errors of these files say, and migrate."""
+    for file in files:
+        with pytest.raises(migrate.MigrationError) as raised:
+            migrate.migrate(database)
+        assert re.match(rf"db/migrations/{file}.sql:\d+: ", str(raised.value))
+        _, found, advice = str(raised.value).partition("\nHint: Ask a DBA to run: ")
+        assert found
+        assert schemas(database) == []
+        with connect(database) as superuser:
+            superuser.execute(advice.encode())
 
     assert migrate.migrate(database) == MIGRATIONS + PROCEDURES
     [temporary] = migrate.check(database)
@@ -505,14 +507,14 @@ def test_a_role_that_may_not_create_roles_says_what_to_ask_a_dba_for(
     server_without_roles: Server,
 ) -> None:
     with migrating_role(server_without_roles) as database:
-        follow_the_advice(database)
+        follow_the_advice(database, "0001-roles", "0005-idle-transactions")
 
 
 def test_a_role_that_is_no_member_of_the_owner_says_what_to_ask_a_dba_for(
     any_server: Server,
 ) -> None:
     with migrating_role(any_server) as database:
-        follow_the_advice(database)
+        follow_the_advice(database, "0001-roles")
 
 
 def test_a_role_that_may_not_create_schemas_says_what_to_ask_a_dba_for(empty: str) -> None:
@@ -564,3 +566,37 @@ def test_roles_that_a_dba_made_are_left_as_they_are(server_without_roles: Server
         migrate.migrate(database)
 
         assert superuser.execute(roles).fetchall() == before
+
+
+IDLE_TIMEOUT = "SHOW idle_in_transaction_session_timeout"
+
+
+def test_a_transaction_that_an_operator_forgets_is_ended(server_without_roles: Server) -> None:
+    with server_without_roles.database("template0") as database:
+        migrate.migrate(database)
+
+        with connect(database, "ticketing_operator") as operator:
+            assert value(operator, IDLE_TIMEOUT) == "1min"
+        with connect(database, "ticketing_service") as service:
+            assert value(service, IDLE_TIMEOUT) == "0"
+
+
+@pytest.mark.parametrize("where", ["", "IN DATABASE {}"], ids=["everywhere", "in the database"])
+def test_a_time_for_idle_transactions_that_somebody_has_set_is_left_as_it_is(
+    server_without_roles: Server, where: str
+) -> None:
+    with (
+        server_without_roles.database("template0") as database,
+        connect(database) as superuser,
+    ):
+        superuser.execute("CREATE ROLE ticketing_operator LOGIN")
+        place = where.format(superuser.info.dbname)
+        setting = "SET idle_in_transaction_session_timeout = '5min'"
+        superuser.execute(f"ALTER ROLE ticketing_operator {place} {setting}".encode())
+
+        migrate.migrate(database)
+        assert migrate.rollback(database) == "migrations/0005-idle-transactions.sql"
+        migrate.migrate(database)
+
+        with connect(database, "ticketing_operator") as operator:
+            assert value(operator, IDLE_TIMEOUT) == "5min"

@@ -101,6 +101,9 @@ HARMLESS = [
     ),
 ]
 
+TABLES = "migrations/0003-tables.sql"
+"""The migration whose rollback takes the tables along."""
+
 
 def sell(database: str) -> None:
     """Purchases of 1, 2 and 3 tickets."""
@@ -119,14 +122,15 @@ def add_migration(tree: Path, up: str, down: str, head: str = "") -> None:
 
 def test_typed_once_more_it_deletes_no_purchase(any_database: str) -> None:
     sell(any_database)
-    assert run_command(any_database, "--rollback")[:2] == (0, f"Rolled back {MIGRATIONS[-1]}.\n")
+    for name in reversed(MIGRATIONS[MIGRATIONS.index(TABLES) + 1 :]):
+        assert run_command(any_database, "--rollback")[:2] == (0, f"Rolled back {name}.\n")
     before = everything(any_database)
 
     code, output, errors = run_command(any_database, "--rollback")
 
     assert (code, output) == (1, "")
     assert errors == (
-        f"ticket-allocation: rolling back {MIGRATIONS[-2]} would delete data, "
+        f"ticket-allocation: rolling back {TABLES} would delete data, "
         "so nothing was done:\n"
         "ticketing_private.ticket_options: 1 rows\n"
         "ticketing_private.purchases: 3 rows\n"
@@ -136,7 +140,7 @@ def test_typed_once_more_it_deletes_no_purchase(any_database: str) -> None:
 
     code, output, _ = run_command(any_database, "--rollback", "--delete-data")
 
-    assert (code, output) == (0, f"Rolled back {MIGRATIONS[-2]}.\n")
+    assert (code, output) == (0, f"Rolled back {TABLES}.\n")
 
 
 def test_the_embedded_database_is_no_exception(tmp_path: Path) -> None:
@@ -144,7 +148,8 @@ def test_the_embedded_database_is_no_exception(tmp_path: Path) -> None:
     with embedded.serving(tmp_path / "data") as database:
         assert run("migrate", *data).returncode == 0
         sell(database)
-        assert run("migrate", "--rollback", *data).returncode == 0
+        for _ in MIGRATIONS[MIGRATIONS.index(TABLES) + 1 :]:
+            assert run("migrate", "--rollback", *data).returncode == 0
 
         ended = run("migrate", "--rollback", *data)
 

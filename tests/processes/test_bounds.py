@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from loadtests import service
@@ -66,6 +70,85 @@ def test_an_option_that_somebody_holds_locked_stops_no_other(
         assert buyer.left(locked) == 82
         assert {buyer.left(other) for other in others} == {90}
         buyer.close()
+
+
+def sell_while_locked(
+    database: str, settings: dict[str, str], *, locked: int, refused_first: int = 0
+) -> tuple[list[float], set[int], set[int]]:
+    """Buyers buy six options, and others want options that are locked, until these gave up.
+
+    The first ones come when so many of the others were refused.
+
+    Returns how long the purchases of the six took, their statuses, and those of the others.
+    """
+    with service.running(**{"DATABASE_URL": database, "WORKERS": "2", **settings}) as served:
+        buyer = Buyer(served.port)
+        held, free = ([buyer.new_option(allocation=10_000) for _ in range(n)] for n in (locked, 6))
+        seconds: list[float] = []
+        statuses: set[int] = set()
+        is_over = threading.Event()
+
+        def buy(option: str) -> None:
+            while not is_over.is_set():
+                began = time.monotonic()
+                statuses.add(buyer.purchase(option).status)
+                seconds.append(time.monotonic() - began)
+
+        with (
+            connect(database) as locker,
+            ThreadPoolExecutor(2 * (locked + 6)) as threads,
+            locker.transaction(),
+        ):
+            for option in held:
+                lock_option(locker, option)
+            waiting = [threads.submit(buyer.purchase, option) for option in held * 2]
+            wait_for(lambda: sum(one.done() for one in waiting) >= refused_first, "the refusals")
+            # Until the service knows what is locked, that may fill its queue.
+            wait_for(lambda: buyer.purchase(free[0]).status == 201, "a purchase")
+            selling = [threads.submit(buy, option) for option in free * 2]
+            refused = {one.result().status for one in waiting}
+            is_over.set()
+            for one in selling:
+                one.result()
+
+        assert {buyer.purchase(option).status for option in held} == {201}
+        buyer.close()
+        return seconds, statuses, refused
+
+
+@pytest.mark.parametrize(
+    ("locked", "settings"),
+    [
+        (8, {}),
+        (40, {}),
+        (8, {"POOL_SIZE": "4"}),
+        (24, {"BATCH_OPTIONS": "one"}),
+        (4, {"BATCH_OPTIONS": "one", "POOL_SIZE": "4"}),
+    ],
+    ids=["8", "40", "8 of 4 connections", "24, one at a time", "4 of 4 connections, one at a time"],
+)
+def test_many_options_that_somebody_holds_locked_stop_no_other(
+    database: str, locked: int, settings: dict[str, str]
+) -> None:
+    seconds, statuses, refused = sell_while_locked(
+        database, {"LOCK_TIMEOUT_SECONDS": "1", **settings}, locked=locked
+    )
+
+    assert statuses == {201}
+    assert max(seconds) < 1.5
+    assert refused == {503}
+
+
+def test_a_queue_full_of_purchases_of_locked_options_refuses_no_other(database: str) -> None:
+    _, statuses, refused = sell_while_locked(
+        database,
+        {"LOCK_TIMEOUT_SECONDS": "1", "MAX_WAITING": "30", "WORKERS": "1"},
+        locked=40,
+        refused_first=50,
+    )
+
+    assert statuses == {201}
+    assert refused == {503}
 
 
 def test_an_option_that_somebody_holds_locked_costs_its_buyers_a_503(database: str) -> None:

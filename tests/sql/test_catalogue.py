@@ -21,6 +21,7 @@ SERVICE_CALLS = {
     "ticketing.purchase_tickets(uuid,uuid[],uuid[],integer[])",
     "ticketing.purchase_tickets_of_many(uuid[],uuid[],uuid[],integer[])",
     "ticketing.try_create_ticket_option(uuid,text,text,integer)",
+    "ticketing.purchase_tickets_unless_busy(uuid,uuid[],uuid[],integer[],integer)",
 }
 OPERATOR_CALLS = SERVICE_CALLS | {
     "ticketing.audit_allocations()",

@@ -222,6 +222,9 @@ def test_a_role_that_may_make_temporary_objects_does_not_run_code_as_the_owner(
         "purchase_tickets_of_many(uuid[],uuid[],uuid[],integer[])": (
             "ARRAY[{option}], {ids}, {ids}, {quantities}"
         ),
+        "purchase_tickets_unless_busy(uuid,uuid[],uuid[],integer[],integer)": (
+            "{option}, {ids}, {ids}, {quantities}, 1"
+        ),
         "create_ticket_option(text,text,integer,uuid)": "'a', 'b', 1, {id}",
         "try_create_ticket_option(uuid,text,text,integer)": "{id}, 'a', 'b', 1",
         "get_ticket_option(uuid)": "{option}",
