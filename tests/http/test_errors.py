@@ -179,7 +179,7 @@ async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Client]:
         answer_timeout_seconds=settings.answer_timeout_seconds,
     )
     await database.open()
-    store = Store(database)
+    store = Store(database, batch_size=settings.batch_size)
     server = HTTPServer(make_app(store, Readiness(store)))
     socket, port = bind_unused_port()
     acceptor = Acceptor([socket], server.accepted)
@@ -402,7 +402,7 @@ async def test_a_purchase_whose_wait_for_a_lock_timed_out_is_sent_once_more(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "api.database")
-    async with serving(database, Settings(lock_timeout_seconds=1.0)) as client:
+    async with serving(database, Settings(lock_timeout_seconds=1.0, batch_size=1)) as client:
         await client.get("/readyz")
         option = await client.new_option(allocation=10)
         with postgres.connect(database) as connection, connection.transaction():
