@@ -243,8 +243,9 @@ class Database:
                 await self._discard_as_old_as(connection)
         elif fault is Fault.OF_TIMEOUT:
             # Once more: a server that stood still for a while counts that time too, and the one
-            # that held the lock did not get to release it.
-            is_last = call.has_timed_out
+            # that held the lock did not get to release it. And for as long as the outcome of an
+            # earlier sending is unknown: that may be what holds the lock.
+            is_last = call.has_timed_out and not call.may_be_stored
             call.has_timed_out = True
         elif fault is Fault.OF_CONNECTION:
             # If a new one is no better, yet another will not be either, and the pool keeps it.
