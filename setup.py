@@ -10,13 +10,15 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
-    packages=["api", "api.handlers", "db"],
+    packages=["api", "api.handlers", "api.lane", "db"],
     package_data={
         "api": ["openapi.json"],
         "db": ["schema.sql", "catalogue.*", "migrations/*.sql", "procedures/*.sql"],
     },
     install_requires=[
         "tornado>=6.5,<7",
+        "httptools>=0.6.4,<0.10",
+        "uvloop>=0.21,<0.24",
         # Before 3.3.9 it waits for ever for a peer that is gone.
         "psycopg[binary]>=3.3.9,<4",
         "psycopg-pool>=3.3,<4",

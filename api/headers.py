@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import os
 import re
+from typing import Protocol
 from urllib.request import parse_http_list
 
-from tornado.httputil import HTTPHeaders
-
+from api.ids import random_digits
 from api.problems import MALFORMED_HEADER, Problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
 _QUOTED_KEY = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _BARE_KEY = re.compile(r"[\x21\x23-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-_ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_ENTITY_TAG = re.compile(r'\*|"[^"]*"')
 
 KEY_LENGTH_MAX = 255
 
 
-def request_id(headers: HTTPHeaders) -> str:
+class Headers(Protocol):
+    """The headers of a request. Names match in any case of letters."""
+
+    def get(self, name: str, /) -> str | None: ...
+
+    def get_list(self, name: str, /) -> list[str]: ...
+
+
+def request_id(headers: Headers) -> str:
     """The request's ``X-Request-ID`` if it is one that may stand in a log, else a new one."""
     given = headers.get("X-Request-ID")
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given
-    return os.urandom(16).hex()
+    return random_digits(32)
 
 
-def idempotency_key(headers: HTTPHeaders) -> str | None:
+def idempotency_key(headers: Headers) -> str | None:
     """The ``Idempotency-Key``, without quotes: 1 to 255 printable ASCII characters.
 
     Raises:
         Problem: ``malformed_header``.
     """
-    if "Idempotency-Key" not in headers:
+    if headers.get("Idempotency-Key") is None:
         return None
     values = headers.get_list("Idempotency-Key")
     if len(values) == 1:
@@ -48,7 +55,7 @@ def idempotency_key(headers: HTTPHeaders) -> str | None:
     )
 
 
-def prefers_representation(headers: HTTPHeaders) -> bool:
+def prefers_representation(headers: Headers) -> bool:
     """Whether ``Prefer`` (RFC 7240) asks for the stored thing in the answer.
 
     Of a preference that is given twice the first counts; other preferences are ignored.
@@ -62,12 +69,16 @@ def prefers_representation(headers: HTTPHeaders) -> bool:
     return False
 
 
-def matches_etag(headers: HTTPHeaders, etag: str) -> bool:
-    """Whether ``If-None-Match`` names this entity tag (RFC 9110, weak comparison)."""
+def matches_etag(headers: Headers, etag: str) -> bool:
+    """Whether ``If-None-Match`` names this entity tag (RFC 9110, weak comparison).
+
+    A list that begins with an asterisk names all, as for `tornado.web`.
+    """
     given = headers.get("If-None-Match")
     if given is None:
         return False
-    return given.strip() == "*" or etag in _ENTITY_TAG.findall(given)
+    tags = _ENTITY_TAG.findall(given)
+    return etag in tags or tags[:1] == ["*"]
 
 
 def is_json(content_type: str) -> bool:

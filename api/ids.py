@@ -10,6 +10,31 @@ _OPTIONS = uuid.UUID("5b0f6d0e-6c5c-4f0c-9d8e-2f1b7a3c4e61")
 """The namespace of the options' keys. It never changes: the ids of stored options depend on it."""
 
 
+_NOISE_BYTES = 4096
+"""How much is asked of the system at a time: each call of it costs as much as parsing a request."""
+
+_noise, _place = "", 0
+
+
+def random_digits(count: int) -> str:
+    """Random hexadecimal digits, at most `_NOISE_BYTES` of them."""
+    global _noise, _place
+    end = _place + count
+    if end > len(_noise):
+        _noise, end = os.urandom(_NOISE_BYTES).hex(), count
+    _place = end
+    return _noise[end - count : end]
+
+
+def _forget_noise() -> None:
+    global _noise
+    _noise = ""
+
+
+# A process and its child must not make the same ids.
+os.register_at_fork(after_in_child=_forget_noise)
+
+
 def new_uuid() -> str:
     """A new UUID of version 7 (RFC 9562, 5.7), as text.
 
@@ -17,7 +42,7 @@ def new_uuid() -> str:
     page of it.
     """
     moment_ms = time.time_ns() // 1_000_000
-    noise = os.urandom(10).hex()
+    noise = random_digits(19)
     variant = "89ab"[int(noise[3], 16) & 3]
     return (
         f"{moment_ms >> 16:08x}-{moment_ms & 0xFFFF:04x}-7{noise[:3]}"

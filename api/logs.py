@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 import msgspec
+from tornado.web import RequestHandler
 
 
 def set_up(log_format: str) -> None:
@@ -40,6 +41,18 @@ def log_request(
     if not _lines:
         asyncio.get_running_loop().call_soon(_write_lines)
     _lines.append(_request_line(status, method, path, duration_seconds * 1000, request_id))
+
+
+def log_handler(handler: RequestHandler) -> None:
+    """Log a request that a handler of `tornado.web` answered."""
+    request = handler.request
+    log_request(
+        handler.get_status(),
+        request.method or "-",
+        request.path,
+        request.request_time(),
+        str(getattr(handler, "id", "-")),
+    )
 
 
 _lines: list[str] = []

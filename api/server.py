@@ -15,17 +15,21 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+import uvloop
 from tornado.netutil import bind_sockets
 
 from api.accepting import Acceptor, raise_descriptor_limit
-from api.app import make_app
+from api.app import hot_routes, make_app, make_resources
 from api.database import Database
-from api.exchange import Server
+from api.lane.server import Lane
+from api.plain import PlainServer
 from api.readiness import Readiness
 from api.settings import Settings
 from api.store import Store
 
 logger = logging.getLogger(__name__)
+
+Server = Lane | PlainServer
 
 RESTART_PAUSE_SECONDS = 1.0
 """A worker that dies sooner than this after its start is replaced only after as long a pause."""
@@ -130,7 +134,7 @@ def _fork_worker(
         for other in (*listeners[:slot], *listeners[slot + 1 :]):
             for each in other:
                 each.close()
-        asyncio.run(_work(settings, conninfo, listeners[slot], alive_reader))
+        uvloop.run(_work(settings, conninfo, listeners[slot], alive_reader))
         status = 0
     except BaseException:
         logger.exception("worker %s failed", os.getpid())
@@ -167,7 +171,7 @@ async def _work(
         lock_timeout_seconds=settings.lock_timeout_seconds,
     )
     readiness = Readiness(store)
-    server = Server(make_app(store, readiness))
+    server = make_server(settings, store, readiness)
     acceptor = Acceptor(
         listener, server.accepted, reserve=settings.pool_size + DESCRIPTORS_RESERVED
     )
@@ -183,6 +187,15 @@ async def _work(
         logger.error("worker %s: %s requests unanswered", os.getpid(), server.in_flight)
     await server.close()
     await database.close()
+
+
+def make_server(settings: Settings, store: Store, readiness: Readiness) -> Server:
+    """What answers requests in a worker: the fast lane, or Tornado's server alone."""
+    resources = make_resources(store, settings.public_url or "")
+    application = make_app(resources, readiness)
+    if settings.fast_lane == "off":
+        return PlainServer(application)
+    return Lane(application, hot_routes(resources))
 
 
 def _reap(pids: Iterable[int]) -> list[tuple[int, int]]:

@@ -53,6 +53,14 @@ class Settings:
     operator_database_url: str | None = _setting(
         None, "what psql and audit connect with; DATABASE_URL as ticketing_operator if not set"
     )
+    fast_lane: str = _setting(
+        "on",
+        "off: every route goes through tornado.web and its HTTP server, with the same answers",
+        choices=("on", "off"),
+    )
+    public_url: str | None = _setting(
+        None, "what Location and links begin with, for a proxy that adds a prefix"
+    )
     data_dir: Path = _setting(Path(".data"), "where the embedded PostgreSQL keeps its files")
     log_format: str = _setting("text", "how log lines look", choices=("text", "json"))
     pool_size: int = _setting(8, "database connections of each process", least=4, most=1000)
@@ -165,7 +173,9 @@ def _parse(name: str, type_name: Any, metadata: Mapping[str, Any], text: str) ->
         return _parse_number(name, int if type_name == "int" else float, metadata, text)
     if "choices" in metadata and text not in metadata["choices"]:
         raise SettingError(f"{name} is {text!r}; it must be {' or '.join(metadata['choices'])}")
-    if "database_url" in name.lower().replace("-", "_"):
+    if name.lower().replace("-", "_").endswith("public_url"):
+        _check_public_url(name, text)
+    elif "database_url" in name.lower().replace("-", "_"):
         _check_database_url(name, text)
     return text
 
@@ -181,6 +191,14 @@ def _parse_number(
         what = "an integer" if kind is int else "a number"
         raise SettingError(f"{name} is {text!r}; it must be {what} from {least} to {most}")
     return number
+
+
+def _check_public_url(name: str, text: str) -> None:
+    if not re.fullmatch(r"https?://[A-Za-z0-9._~:\[\]-]+(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*", text):
+        raise SettingError(
+            f"{name} is {text!r}; it must look like https://tickets.example.com/prefix, "
+            "without a slash at its end"
+        )
 
 
 def _check_database_url(name: str, text: str) -> None:

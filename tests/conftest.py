@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import uvloop
 from tornado.ioloop import IOLoop
 
 from tests import postgres
@@ -79,7 +80,7 @@ def connection(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
 @pytest.fixture
 def io_loop() -> Iterator[IOLoop]:
     """A loop for each test; pytest-tornasync's own is of a time before asyncio."""
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()  # as in production
     asyncio.set_event_loop(loop)
     made = IOLoop(asyncio_loop=loop, make_current=False)
     yield made

@@ -1,14 +1,14 @@
 """What no client library would send.
 
-Each dictionary has one kind of it, by what is wrong. All of it is refused with 400, code
-`malformed_header`, and ends the connection, but for `ODD_BUT_RIGHT`.
+Each dictionary has one kind of it, by what is wrong. `REFUSED` is refused, and ends the connection:
+by the fast lane with 400 and code `malformed_header`, by Tornado's server with a bare 400 or
+nothing. `ODD_BUT_RIGHT` is answered. `LEFT_TO_THE_SERVER` is the one or the other. `WITHOUT_AN_END`
+is refused or waited for, and never answered.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-import tornado
 
 OPTION = b'{"name": "a", "desc": "", "allocation": 1}'
 """A good body of POST /ticket_options."""
@@ -42,7 +42,6 @@ NOT_HTTP = {
     "a word": b"nonsense\r\n\r\n",
     "U+0000": b"\x00" * 100 + b"\r\n\r\n",
     "all bytes": bytes(range(256)) + b"\r\n\r\n",
-    "no line": b"\r\n\r\n",
     "an answer": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     "HTTP/0.9": b"GET /livez\r\n\r\n",
     "HTTP/2, its preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
@@ -55,7 +54,6 @@ NOT_HTTP = {
     "no method": b"/livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "a method that is no token": b"G(E)T /livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "a space before the method": b" GET /livez HTTP/1.1\r\nHost: a\r\n\r\n",
-    "two spaces before the target": b"GET  /livez HTTP/1.1\r\nHost: a\r\n\r\n",
     "a space after the version": b"GET /livez HTTP/1.1 \r\nHost: a\r\n\r\n",
     "tabs for spaces": b"GET\t/livez\tHTTP/1.1\r\nHost: a\r\n\r\n",
     "a space in the target": get("Host: a", target="/li vez"),
@@ -74,9 +72,6 @@ NOT_HTTP = {
         b"POST /ticket_options HTTP/1.0\r\nTransfer-Encoding: gzip\r\n\r\n"
     ),
 }
-if tornado.version_info >= (6, 6):
-    # Older ones, for Python 3.10, unfold it: RFC 9112 (5.2) allows both.
-    NOT_HTTP["a folded header"] = get("Host: a", "X: y", " folded")
 
 TOO_LARGE = {
     "a request line": get("Host: a", target="/livez?" + "x" * 16_384),
@@ -129,17 +124,18 @@ BAD_CHUNKS = {
     "a size with 0x": chunked(b"0x2\r\n{}\r\n0\r\n\r\n"),
     "a size with a space": chunked(b"2 \r\n{}\r\n0\r\n\r\n"),
     "no size": chunked(b"\r\n{}\r\n0\r\n\r\n"),
-    "a size of 64 bits": chunked(b"F" * 16 + b"\r\n{}"),
+    "a size of 65 bits": chunked(b"10000000000000002\r\n{}\r\n0\r\n\r\n"),
     "a size of 240 bits": chunked(b"F" * 60 + b"\r\n{}"),
-    "a size without an end": chunked(b"0" * 100),
-    "a size with an extension": chunked(b"2;a=b\r\n{}\r\n0\r\n\r\n"),
-    "a trailer": chunked(b"2\r\n{}\r\n0\r\nX: y\r\n\r\n"),
+    "a size of 9 digits and a sign": chunked(b"-00000002\r\n{}\r\n0\r\n\r\n"),
+    "a size with an underscore": chunked(b"0_2\r\n{}\r\n0\r\n\r\n"),
+    "an extension with a line feed": chunked(b"2;a\nb\r\n{}\r\n0\r\n\r\n"),
+    "an extension with a carriage return": chunked(b"2;a\rb\r\n{}\r\n0\r\n\r\n"),
+    "a trailer that is no header": chunked(b"2\r\n{}\r\n0\r\nno header\r\n\r\n"),
     "more than one request": chunked(b"0\r\n\x00\x00GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"),
     "sizes that lie after good ones": chunked(b"1\r\n{\r\n1\r\n}\r\nzz\r\n"),
+    "a chunk that is longer than its size": chunked(b"2\r\n{}xx"),
+    "a chunk that is longer than its size, and a line": chunked(b"2\r\n{}}\r\n0\r\n\r\n"),
 }
-if tornado.version_info >= (6, 6):
-    # Older ones close the connection, and log that an assertion failed.
-    BAD_CHUNKS["a chunk that is longer than its size"] = chunked(b"2\r\n{}xx")
 
 REFUSED = {**NOT_HTTP, **TOO_LARGE, **BAD_FRAMING, **BAD_CHUNKS}
 
@@ -154,7 +150,6 @@ class Odd(NamedTuple):
 
 
 ODD_BUT_RIGHT = {
-    "lines that end in LF": Odd(b"GET /livez HTTP/1.1\nHost: a\n\n", "GET", "/livez", 200),
     "a blank line before it": Odd(b"\r\n" + get("Host: a"), "GET", "/livez", 200),
     "no space after the colon": Odd(get("Host:a"), "GET", "/livez", 200),
     "tabs around a value": Odd(get("Host:\ta\t"), "GET", "/livez", 200),
@@ -173,10 +168,6 @@ ODD_BUT_RIGHT = {
     "a whole URI as the target": Odd(get("Host: a", target="http://b/livez"), "GET", "/livez", 200),
     "an URI without a path": Odd(get("Host: a", target="http://b"), "GET", "/", 404),
     "a fragment": Odd(get("Host: a", target="/livez#x"), "GET", "/livez#x", 404),
-    "a path in Latin-1": Odd(get("Host: a", target="/caf\u00e9"), "GET", "/caf\u00e9", 404),
-    "a path in UTF-8": Odd(
-        get("Host: a", target="/caf\u00e9".encode()), "GET", "/caf\u00c3\u00a9", 404
-    ),
     "percents that encode nothing": Odd(
         get("Host: a", target="/%/%zz/%0/%u1234"), "GET", "/%/%zz/%0/%u1234", 404
     ),
@@ -184,13 +175,8 @@ ODD_BUT_RIGHT = {
         get("Host: a", target="/%ff%c0%80%00"), "GET", "/%ff%c0%80%00", 404
     ),
     "OPTIONS *": Odd(message("OPTIONS * HTTP/1.1", "Host: a"), "OPTIONS", "*", 404),
-    "CONNECT": Odd(message("CONNECT a:443 HTTP/1.1", "Host: a"), "CONNECT", "a:443", 404),
-    "CONNECT with a path": Odd(
-        message("CONNECT /livez HTTP/1.1", "Host: a"), "CONNECT", "/livez", 405
-    ),
-    "a method in lower case": Odd(message("get /livez HTTP/1.1", "Host: a"), "get", "/livez", 405),
-    "a method of all that may be in one": Odd(
-        message("!#$%&'*+-.^_`|~ /livez HTTP/1.1", "Host: a"), "!#$%&'*+-.^_`|~", "/livez", 405
+    "a registered method that nobody has": Odd(
+        message("M-SEARCH /livez HTTP/1.1", "Host: a"), "M-SEARCH", "/livez", 405
     ),
     "a body on GET": Odd(
         message("GET /livez HTTP/1.1", "Host: a", "Content-Length: 9", body=b"GET / HTT"),
@@ -204,11 +190,38 @@ ODD_BUT_RIGHT = {
         "/livez",
         200,
     ),
+    "an upgrade with a body": Odd(
+        post(
+            "Host: a",
+            "Connection: Upgrade, HTTP2-Settings",
+            "Upgrade: h2c",
+            "HTTP2-Settings: AAAA",
+            "Content-Length: 42",
+        ),
+        "POST",
+        "/ticket_options",
+        201,
+    ),
+    "an upgrade with a body in chunks": Odd(
+        post(
+            "Host: a",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Transfer-Encoding: chunked",
+            body=b"2A\r\n" + OPTION + b"\r\n0\r\n\r\n",
+        ),
+        "POST",
+        "/ticket_options",
+        201,
+    ),
+    "a header without a value": Odd(get("Host: a", "X:", "Y: "), "GET", "/livez", 200),
+    "an empty Host": Odd(get("Host:"), "GET", "/livez", 200),
+    "an IPv6 Host": Odd(get("Host: [::1]:3000"), "GET", "/livez", 200),
+    "a header without a value before the length": Odd(
+        post("X:", "Host: a", "Y:", "Content-Length: 42"), "POST", "/ticket_options", 201
+    ),
     "an expectation that nobody knows": Odd(
         get("Host: a", "Expect: the worst"), "GET", "/livez", 200
-    ),
-    "two Content-Lengths, the same": Odd(
-        post("Host: a", "Content-Length: 42", "Content-Length: 42"), "POST", "/ticket_options", 201
     ),
     "a Content-Length with zeros before it": Odd(
         post("Host: a", "Content-Length: 000000042"), "POST", "/ticket_options", 201
@@ -241,12 +254,90 @@ ODD_BUT_RIGHT = {
         post("Host: a", "Content-Encoding: gzip", "Content-Length: 10", body=b"\x1f\x8b" * 5),
         "POST",
         "/ticket_options",
-        400,
+        415,
     ),
 }
 
+UNKNOWN_TO_TORNADO = {"a whole URI as the target"}
+"""What its server takes for a path that nothing is at."""
+
+LEFT_TO_THE_SERVER = {
+    # RFC 9112, 2.2: a recipient may take a bare LF for the end of a line.
+    "lines that end in LF": Odd(b"GET /livez HTTP/1.1\nHost: a\n\n", "GET", "/livez", 200),
+    # RFC 9112, 2.2: it should ignore at least one; nothing is said of more.
+    "blank lines before it": Odd(b"\r\n" * 9 + get("Host: a"), "GET", "/livez", 200),
+    # RFC 9112, 3: it may part the request line at white space.
+    "two spaces before the target": Odd(
+        b"GET  /livez HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/livez", 200
+    ),
+    # RFC 9112, 2.3: neither is HTTP, but llhttp parses both, and where they end is not in doubt.
+    "RTSP": Odd(b"OPTIONS /livez RTSP/1.0\r\n\r\n", "OPTIONS", "/livez", 405),
+    "Icecast": Odd(b"SOURCE /livez ICE/1.0\r\n\r\n", "SOURCE", "/livez", 405),
+    # RFC 9112, 3.2: a recipient of an invalid request line should answer 400; RFC 3986 allows only
+    # ASCII in a target, and browsers sent more.
+    "a path in Latin-1": Odd(get("Host: a", target="/caf\u00e9"), "GET", "/caf\u00e9", 404),
+    "a path in UTF-8": Odd(
+        get("Host: a", target="/caf\u00e9".encode()), "GET", "/caf\u00c3\u00a9", 404
+    ),
+    # RFC 9110, 9.1: a method that is unknown deserves 501, which a parser may not get to say.
+    "a method in lower case": Odd(message("get /livez HTTP/1.1", "Host: a"), "get", "/livez", 405),
+    "a method of all that may be in one": Odd(
+        message("!#$%&'*+-.^_`|~ /livez HTTP/1.1", "Host: a"), "!#$%&'*+-.^_`|~", "/livez", 405
+    ),
+    # RFC 9110, 9.3.6: what follows is for another host, so the connection may end with the answer.
+    "CONNECT": Odd(message("CONNECT a:443 HTTP/1.1", "Host: a"), "CONNECT", "a:443", 404),
+    "CONNECT with a path": Odd(
+        message("CONNECT /livez HTTP/1.1", "Host: a"), "CONNECT", "/livez", 405
+    ),
+    # RFC 9110, 8.6: refused, or taken for one.
+    "two Content-Lengths, the same": Odd(
+        post("Host: a", "Content-Length: 42", "Content-Length: 42"), "POST", "/ticket_options", 201
+    ),
+    # RFC 9112, 5.2: refused, or unfolded.
+    "a folded header": Odd(get("Host: a", "X: y", " folded"), "GET", "/livez", 200),
+    # RFC 9112, 7.1.1: an unknown extension is ignored; a server may refuse too many of them.
+    "a chunk with an extension": Odd(
+        chunked(b'2A;a=b;c="d"\r\n' + OPTION + b"\r\n0\r\n\r\n"), "POST", "/ticket_options", 201
+    ),
+    # RFC 9112, 7.1.2: trailers may be discarded.
+    "a trailer": Odd(
+        chunked(b"2A\r\n" + OPTION + b"\r\n0\r\nX: y\r\n\r\n"), "POST", "/ticket_options", 201
+    ),
+    # RFC 9110, 6.5.1: what frames a message is none.
+    "a trailer that would be a Content-Length": Odd(
+        chunked(b"2A\r\n" + OPTION + b"\r\n0\r\nContent-Length: 5\r\n\r\n"),
+        "POST",
+        "/ticket_options",
+        201,
+    ),
+    "a trailer that would end the connection": Odd(
+        chunked(b"2A\r\n" + OPTION + b"\r\n0\r\nConnection: close\r\n\r\n"),
+        "POST",
+        "/ticket_options",
+        201,
+    ),
+    "a trailer that would be an Idempotency-Key": Odd(
+        chunked(b"2A\r\n" + OPTION + b'\r\n0\r\nIdempotency-Key: "\r\n\r\n'),
+        "POST",
+        "/ticket_options",
+        201,
+    ),
+    # Expecting what nobody knows may be refused with 417 (RFC 9110, 10.1.1); so may many zeros.
+    "a Content-Length with 5000 zeros before it": Odd(
+        post("Host: a", f"Content-Length: {'0' * 5000}42"), "POST", "/ticket_options", 201
+    ),
+}
+"""What may be refused, or be answered in one way: with the status that it has here. When it was
+answered the connection goes on or ends."""
+
 WITHOUT_AN_END = {
     "nothing": b"",
+    "blank lines": b"\r\n\r\n",
+    "a chunk's size of 64 bits": chunked(b"F" * 16 + b"\r\n{}"),
+    "a chunk's size of zeros": chunked(b"0" * 100),
+    "an upgrade with a body": post(
+        "Host: a", "Connection: Upgrade", "Upgrade: h2c", "Content-Length: 43"
+    ),
     "HTTP/0.9 with one line": b"GET /livez\r\n",
     "a request in UTF-16": get("Host: a").decode().encode("utf-16"),
     "lines that end in CR": b"GET /livez HTTP/1.1\rHost: a\r\r",
@@ -258,4 +349,4 @@ WITHOUT_AN_END = {
     "chunks": chunked(b"2\r\n{}\r\n"),
     "chunks whose lines end in LF": chunked(b"2\n{}\n0\n\n"),
 }
-"""What may still become a request. It is not answered, and closed when its time is up."""
+"""What is no request yet, and may be refused at once or when its time is up."""

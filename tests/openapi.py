@@ -32,6 +32,7 @@ def resolve(node: Any) -> Any:
 ON_ANY_PATH = {
     "400": {"$ref": "#/components/responses/MalformedHeader"},
     "413": {"$ref": "#/components/responses/BodyTooLarge"},
+    "415": {"$ref": "#/components/responses/UnsupportedMediaType"},
 }
 """What `info.description` says that any path may answer."""
 

@@ -1,34 +1,56 @@
-"""For those who run the service: does it live, may it serve, what does it offer."""
+"""For operators: whether the service is alive, whether it is ready, and what it offers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from api.handlers.base import BaseHandler
+from api.messages import REVALIDATED, Answer
 from api.problems import UNAVAILABLE, Problem
 from api.readiness import Readiness
-from api.web import Request, Response, cacheable
 
 READYZ_TIMEOUT_SECONDS = 1.0
-"""How long /readyz waits for the database; who asks has a timeout of its own."""
+"""How long /readyz waits for the database; the caller has its own timeout."""
 
 OPENAPI = (Path(__file__).parent.parent / "openapi.json").read_bytes()
 
+_OK = Answer(200, b'{"status":"ok"}')
 
-class Operations:
-    """``/livez``, ``/readyz`` and ``/openapi.json``."""
 
-    def __init__(self, readiness: Readiness) -> None:
+class _StateHandler(BaseHandler):
+    def compute_etag(self) -> None:
+        """None: there is nothing here to keep."""
+
+
+class LivezHandler(_StateHandler):
+    """``/livez``"""
+
+    def get(self) -> None:
+        self.answer(_OK)
+
+    head = get
+
+
+class ReadyzHandler(_StateHandler):
+    """``/readyz``"""
+
+    def initialize(self, readiness: Readiness) -> None:
         self._readiness = readiness
 
-    async def livez(self, request: Request) -> Response:
-        return Response(200, b'{"status":"ok"}')
-
-    async def readyz(self, request: Request) -> Response:
+    async def get(self) -> None:
         if await self._readiness.what_is_missing(READYZ_TIMEOUT_SECONDS):
             raise Problem(
                 UNAVAILABLE, "The database cannot sell now, or is not the version of this build."
             )
-        return Response(200, b'{"status":"ok"}')
+        self.answer(_OK)
 
-    async def openapi(self, request: Request) -> Response:
-        return cacheable(request, OPENAPI)
+    head = get
+
+
+class OpenAPIHandler(BaseHandler):
+    """``/openapi.json``"""
+
+    def get(self) -> None:
+        self.answer(Answer(200, OPENAPI, REVALIDATED))
+
+    head = get

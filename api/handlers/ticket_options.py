@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from api import headers
+from api.handlers.base import BaseHandler
 from api.ids import new_uuid, option_uuid
+from api.messages import REVALIDATED, Answer, Request, decode
 from api.problems import KIND_OF_OUTCOME, NOT_FOUND, Problem
 from api.schemas import Decoder, NewTicketOption, TicketOption
 from api.store import Store
-from api.web import Request, Response, cacheable
 
 _decoder = Decoder(NewTicketOption)
 
@@ -17,11 +18,12 @@ _decoder = Decoder(NewTicketOption)
 class TicketOptions:
     """Create a ticket option, read one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, public_url: str) -> None:
         self._store = store
+        self._public_url = public_url
 
-    async def create(self, request: Request) -> Response:
-        new = request.decode(_decoder)
+    async def create(self, request: Request) -> Answer:
+        new = decode(request, _decoder)
         key = headers.idempotency_key(request.headers)
         option_id = new_uuid() if key is None else option_uuid(key)
         try:
@@ -33,15 +35,37 @@ class TicketOptions:
         if outcome in KIND_OF_OUTCOME:
             raise Problem(KIND_OF_OUTCOME[outcome])
 
-        answer = [("Location", f"/ticket_options/{option_id}")]
+        answer = [("Location", f"{self._public_url}/ticket_options/{option_id}")]
         if outcome == "exists" and key is not None:
             answer.append(("Idempotent-Replayed", "true"))
         # As it was created, also when it is a replay and tickets have been sold since.
         option = TicketOption(option_id, new.name, new.desc, new.allocation)
-        return Response(201, msgspec.json.encode(option), answer)
+        return Answer(201, msgspec.json.encode(option), answer)
 
-    async def read(self, request: Request, option_id: str) -> Response:
+    async def read(self, request: Request, option_id: str) -> Answer:
         option = await self._store.get_ticket_option(option_id.lower())
         if option is None:
             raise Problem(NOT_FOUND, "There is no such ticket option.")
-        return cacheable(request, msgspec.json.encode(option))
+        return Answer(200, msgspec.json.encode(option), REVALIDATED)
+
+
+class TicketOptionsHandler(BaseHandler):
+    """``/ticket_options``"""
+
+    def initialize(self, resource: TicketOptions) -> None:
+        self._resource = resource
+
+    async def post(self) -> None:
+        self.answer(await self._resource.create(self))
+
+
+class TicketOptionHandler(BaseHandler):
+    """``/ticket_options/:id``"""
+
+    def initialize(self, resource: TicketOptions) -> None:
+        self._resource = resource
+
+    async def get(self, option_id: str) -> None:
+        self.answer(await self._resource.read(self, option_id))
+
+    head = get

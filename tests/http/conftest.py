@@ -3,71 +3,81 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
 import pytest
 from tornado.httpclient import HTTPResponse
-from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
+from tornado.testing import bind_unused_port
 
 from api.accepting import Acceptor
-from api.app import make_app
 from api.database import Database
-from api.exchange import Server
 from api.readiness import Readiness
+from api.server import Server, make_server
 from api.settings import Settings
 from api.store import Store
-from api.web import Application
 from tests import openapi
 
 
-@pytest.fixture
-def settings() -> Settings:
-    """Of the service; a test may have others by parametrizing this."""
-    return Settings()
+class Served(NamedTuple):
+    """A service in this process."""
+
+    server: Server
+    port: int
+    readiness: Readiness
 
 
-@pytest.fixture
-def app(io_loop: IOLoop, database: str, settings: Settings) -> Iterator[Application]:
-    connections = Database(
-        settings.service_conninfo(database),
+@asynccontextmanager
+async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Served]:
+    """A service on the database and with the settings given."""
+    database = Database(
+        settings.service_conninfo(conninfo),
         pool_size=settings.pool_size,
         max_waiting=settings.max_waiting,
         timeout_seconds=settings.request_timeout_seconds,
         answer_timeout_seconds=settings.answer_timeout_seconds,
     )
+    await database.open()
+    store = Store(
+        database,
+        batch_size=settings.batch_size,
+        batch_options=settings.batch_options,
+        lock_timeout_seconds=settings.lock_timeout_seconds,
+    )
+    readiness = Readiness(store)
+    server = make_server(settings, store, readiness)
+    listener, port = bind_unused_port()
+    acceptor = Acceptor([listener], server.accepted)
+    try:
+        yield Served(server, port, readiness)
+    finally:
+        acceptor.stop()
+        await server.close()
+        await database.close()
 
-    async def ready_app() -> Application:
-        await connections.open()
-        store = Store(connections)
-        readiness = Readiness(store)
-        await readiness.wait_until_ready()
-        return make_app(store, readiness)
 
-    made: Application = io_loop.run_sync(ready_app)
-    yield made
-    io_loop.run_sync(connections.close)
+@pytest.fixture(params=["on", "off"], ids=["lane", "plain"])
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """Those of production, with the fast lane and without it."""
+    return Settings(fast_lane=request.param)
 
 
 @pytest.fixture
-def server(io_loop: IOLoop, app: Application, http_server_port: Any) -> Iterator[Server]:
-    made = Server(app)
-
-    async def accept() -> Acceptor:
-        return Acceptor([http_server_port[0]], made.accepted)
-
-    acceptor = io_loop.run_sync(accept)
+def served(io_loop: IOLoop, database: str, settings: Settings) -> Iterator[Served]:
+    """A service that is ready."""
+    context = serving(database, settings)
+    made = io_loop.run_sync(context.__aenter__)
+    io_loop.run_sync(made.readiness.wait_until_ready)
     yield made
-    acceptor.stop()
-    io_loop.run_sync(made.close)
+    io_loop.run_sync(lambda: context.__aexit__(None, None, None))
 
 
 @pytest.fixture
-def http_server(server: Server) -> HTTPServer:
-    """With the bounds of production; pytest-tornasync's own has none."""
-    return server.http
+def server(served: Served) -> Server:
+    return served.server
 
 
 class Client:
@@ -131,7 +141,7 @@ class Client:
 
 
 @pytest.fixture
-def client(http_server: HTTPServer, http_server_port: Any) -> Iterator[Client]:
-    made = Client(http_server_port[1])
+def client(served: Served) -> Iterator[Client]:
+    made = Client(served.port)
     yield made
     made.close()

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -16,17 +17,11 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
-from tornado.testing import bind_unused_port
 
-from api.accepting import Acceptor
-from api.app import make_app
-from api.database import Database
-from api.exchange import Server as HTTPServer
-from api.readiness import Readiness
 from api.settings import Settings
-from api.store import Store
 from db import migrate
 from tests import openapi, postgres
+from tests.http import conftest
 from tests.http.conftest import Client
 from tests.postgres import Server
 
@@ -149,7 +144,7 @@ ALLOWED = {
     "/openapi.json": "GET, HEAD",
 }
 
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
 
 
 def assert_problem(answer: HTTPResponse, status: int, code: str) -> dict[str, Any]:
@@ -169,28 +164,12 @@ def assert_problem(answer: HTTPResponse, status: int, code: str) -> dict[str, An
 
 
 @asynccontextmanager
-async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Client]:
-    """A client of another service, on the database and with the settings given."""
-    database = Database(
-        settings.service_conninfo(conninfo),
-        pool_size=settings.pool_size,
-        max_waiting=settings.max_waiting,
-        timeout_seconds=settings.request_timeout_seconds,
-        answer_timeout_seconds=settings.answer_timeout_seconds,
-    )
-    await database.open()
-    store = Store(database, lock_timeout_seconds=settings.lock_timeout_seconds)
-    server = HTTPServer(make_app(store, Readiness(store)))
-    socket, port = bind_unused_port()
-    acceptor = Acceptor([socket], server.accepted)
-    client = Client(port)
-    try:
+async def serving(conninfo: str, settings: Settings, **changed: Any) -> AsyncIterator[Client]:
+    """A client of another service, on the database and with these settings changed."""
+    async with conftest.serving(conninfo, replace(settings, **changed)) as served:
+        client = Client(served.port)
         yield client
-    finally:
         client.close()
-        acceptor.stop()
-        await server.close()
-        await database.close()
 
 
 async def test_a_body_that_is_no_json_object_is_malformed(
@@ -256,7 +235,7 @@ async def test_an_id_that_is_no_uuid_names_nothing(
 
 async def test_an_unknown_route_is_not_found(client: Client, subtests: pytest.Subtests) -> None:
     for path in NO_ROUTES:
-        for method in ("GET", "POST", "DELETE", "BREW"):
+        for method in ("GET", "POST", "DELETE", "PROPFIND"):
             with subtests.test(f"{method} {path}"):
                 assert_problem(await client.request(method, path), 404, "not_found")
 
@@ -331,9 +310,9 @@ BREAKS = {
 
 @pytest.mark.parametrize("broken_by", BREAKS.values(), ids=BREAKS.keys())
 async def test_a_database_that_cannot_be_used_is_worth_a_retry(
-    database: str, broken_by: str
+    settings: Settings, database: str, broken_by: str
 ) -> None:
-    async with serving(database, Settings(request_timeout_seconds=0.5)) as client:
+    async with serving(database, settings, request_timeout_seconds=0.5) as client:
         await client.get("/readyz")
         option = await client.new_option(allocation=10)
         with postgres.connect(database) as connection:
@@ -384,9 +363,10 @@ async def test_a_value_that_only_the_database_refuses_is_invalid(
 
 
 async def test_a_purchase_that_waits_too_long_for_a_lock_is_refused_and_takes_nothing(
+    settings: Settings,
     database: str,
 ) -> None:
-    async with serving(database, Settings(lock_timeout_seconds=0.1)) as client:
+    async with serving(database, settings, lock_timeout_seconds=0.1) as client:
         await client.get("/readyz")
         option = await client.new_option(allocation=10)
         with postgres.connect(database) as connection, connection.transaction():
@@ -399,9 +379,10 @@ async def test_a_purchase_that_waits_too_long_for_a_lock_is_refused_and_takes_no
 
 
 async def test_a_purchase_whose_option_is_locked_is_sent_again_until_it_is_not(
+    settings: Settings,
     database: str,
 ) -> None:
-    async with serving(database, Settings(lock_timeout_seconds=20.0)) as client:
+    async with serving(database, settings, lock_timeout_seconds=20.0) as client:
         await client.get("/readyz")
         option = await client.new_option(allocation=10)
         with postgres.connect(database) as connection, connection.transaction():
@@ -417,10 +398,10 @@ async def test_a_purchase_whose_option_is_locked_is_sent_again_until_it_is_not(
 
 
 async def test_a_call_whose_wait_for_a_lock_timed_out_is_sent_once_more(
-    database: str, caplog: pytest.LogCaptureFixture
+    settings: Settings, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "api.database")
-    async with serving(database, Settings(lock_timeout_seconds=1.0)) as client:
+    async with serving(database, settings, lock_timeout_seconds=1.0) as client:
         await client.get("/readyz")
         with postgres.connect(database) as connection, connection.transaction():
             connection.execute("LOCK TABLE ticketing_private.ticket_options")
@@ -434,10 +415,10 @@ async def test_a_call_whose_wait_for_a_lock_timed_out_is_sent_once_more(
 
 
 async def test_too_many_waiting_purchases_are_refused_at_once_and_the_others_made(
+    settings: Settings,
     database: str,
 ) -> None:
-    settings = Settings(max_waiting=3, lock_timeout_seconds=20.0)
-    async with serving(database, settings) as client:
+    async with serving(database, settings, max_waiting=3, lock_timeout_seconds=20.0) as client:
         await client.get("/readyz")
         option = await client.new_option(allocation=100)
         with postgres.connect(database) as connection, connection.transaction():
@@ -460,10 +441,9 @@ async def test_too_many_waiting_purchases_are_refused_at_once_and_the_others_mad
 
 
 async def test_a_database_that_stays_away_is_worth_a_retry(
-    database: str, postgres_18: Server
+    settings: Settings, database: str, postgres_18: Server
 ) -> None:
-    settings = Settings(request_timeout_seconds=0.3)
-    async with serving(database, settings) as client:
+    async with serving(database, settings, request_timeout_seconds=0.3) as client:
         await client.get("/readyz")
         option = await client.new_option(allocation=10)
         with postgres.connect(postgres_18.superuser_conninfo) as connection:
@@ -494,9 +474,11 @@ async def test_a_database_that_stays_away_is_worth_a_retry(
         assert (await client.get("/livez")).code == 200
 
 
-async def test_a_database_that_is_not_migrated_is_served_once_it_is(postgres_18: Server) -> None:
+async def test_a_database_that_is_not_migrated_is_served_once_it_is(
+    settings: Settings, postgres_18: Server
+) -> None:
     with postgres_18.database(template="template1") as empty:
-        async with serving(empty, Settings()) as client:
+        async with serving(empty, settings) as client:
             for answer in (
                 await client.get("/readyz"),
                 await client.post("/ticket_options", {"name": "a", "desc": "", "allocation": 1}),
@@ -519,6 +501,7 @@ async def test_a_database_that_is_not_migrated_is_served_once_it_is(postgres_18:
 
 
 async def test_a_database_of_another_version_is_not_used_until_it_is_migrated(
+    settings: Settings,
     database: str,
 ) -> None:
     with postgres.connect(database) as connection:
@@ -527,7 +510,7 @@ async def test_a_database_of_another_version_is_not_used_until_it_is_migrated(
             " WHERE path = 'procedures/purchase_tickets_batch.sql'"
         )
         option_id = postgres.new_option(connection, allocation=10)
-    async with serving(database, Settings()) as client:
+    async with serving(database, settings) as client:
         refused = await client.post(f"/ticket_options/{option_id}/purchases", PURCHASE)
 
         migrate.migrate(database)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import api
-from api.exchange import Server
+from api.server import Server
 from tests import postgres
 from tests.http.conftest import Client
 from tests.http.wire import HOST, connected
@@ -101,12 +102,14 @@ async def test_a_draining_service_closes_a_connection_after_its_answer(
         wire.send("GET /livez HTTP/1.1", HOST)
         assert "Connection" not in (await wire.answer("GET", "/livez")).headers
 
-        server.is_draining = True
+        draining = asyncio.ensure_future(server.drain(timeout_seconds=5))
+        await asyncio.sleep(0)
         wire.send("GET /livez HTTP/1.1", HOST)
         answer = await wire.answer("GET", "/livez")
 
         assert answer.status == 200
         assert answer.headers["Connection"] == "close"
+        assert await draining
 
 
 async def test_the_document_is_the_one_of_this_build(client: Client) -> None:

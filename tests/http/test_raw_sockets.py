@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 
 import pytest
 
-from api import exchange, logs
-from api.exchange import Server
+from api import limits, logs
+from api.lane import connection as lane_connection
+from api.lane import server as lane_server
+from api.lane.server import Lane
+from api.server import Server
 from tests import hostile, postgres
 from tests.hostile import message
 from tests.http.conftest import Client
-from tests.http.wire import HOST, JSON, Wire, assert_works, connected, until
+from tests.http.wire import (
+    HOST,
+    JSON,
+    LANE_ONLY,
+    Wire,
+    assert_refused,
+    assert_works,
+    connected,
+    open_connections,
+    until,
+)
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 
@@ -49,11 +63,8 @@ async def test_what_is_no_request_is_refused_and_ends_the_connection(
         with subtests.test(case):
             async with connected(client) as wire:
                 wire.send_bytes(sent)
-                answer = await wire.refusal()
 
-                assert answer.code == "malformed_header"
-                assert answer.headers["Connection"] == "close"
-                assert await wire.is_closed()
+                await assert_refused(wire, server)
             assert server.in_flight == 0
             assert (await client.get("/livez")).code == 200
 
@@ -66,11 +77,8 @@ async def test_a_body_whose_end_is_in_doubt_is_refused_and_ends_the_connection(
         with subtests.test(case):
             async with connected(client) as wire:
                 wire.send_bytes(sent)
-                answer = await wire.answer("POST", "/ticket_options")
 
-                assert (answer.status, answer.code) == (400, "malformed_header")
-                assert answer.headers["Connection"] == "close"
-                assert await wire.is_closed()
+                await assert_refused(wire, server)
             assert server.in_flight == 0
             assert (await client.get("/livez")).code == 200
 
@@ -81,12 +89,38 @@ async def test_a_request_that_is_odd_but_right_is_answered_and_the_connection_go
     client: Client, server: Server, subtests: pytest.Subtests
 ) -> None:
     for case, (sent, method, path, status) in hostile.ODD_BUT_RIGHT.items():
+        if case in hostile.UNKNOWN_TO_TORNADO and not isinstance(server, Lane):
+            continue
         with subtests.test(case):
             async with connected(client) as wire:
                 wire.send_bytes(sent)
 
                 assert (await wire.answer(method, path)).status == status
                 await assert_works(wire)
+            assert server.in_flight == 0
+
+
+async def test_what_is_left_to_the_server_is_refused_or_done_but_never_in_halves(
+    client: Client, server: Server, database: str, subtests: pytest.Subtests
+) -> None:
+    for case, (sent, method, path, status) in hostile.LEFT_TO_THE_SERVER.items():
+        with subtests.test(case):
+            before = options(database)
+            async with connected(client) as wire:
+                wire.send_bytes(sent)
+                head = await wire.reader.readuntil(b"\r\n\r\n")
+                is_refused = head.startswith(b"HTTP/1.1 400 ")
+                if not is_refused:
+                    assert head.startswith(b"HTTP/1.1 %d " % status)
+            async with connected(client) as wire:
+                wire.send_bytes(sent + hostile.get(HOST, "Connection: close"))
+                if is_refused:
+                    await assert_refused(wire, server)
+                else:
+                    answer = await wire.answer(method, path)
+                    assert answer.status == status
+                    assert len(re.findall(rb"HTTP/1\.1 \d{3} ", await wire.rest())) <= 1
+            assert options(database) == before + 2 * (not is_refused and status == 201)
             assert server.in_flight == 0
 
 
@@ -160,25 +194,32 @@ async def test_requests_that_come_byte_by_byte_are_answered_as_any_other(client:
         await assert_works(wire)
 
 
+@LANE_ONLY
 async def test_what_never_comes_to_its_end_is_closed_in_time(
     client: Client,
     server: Server,
+    database: str,
     monkeypatch: pytest.MonkeyPatch,
     subtests: pytest.Subtests,
 ) -> None:
-    monkeypatch.setattr(exchange, "HEADER_TIMEOUT_SECONDS", 0.05)
-    monkeypatch.setattr(exchange, "BODY_TIMEOUT_SECONDS", 0.05)
-    monkeypatch.setattr(exchange, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "HEAD_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "BODY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(lane_server, "SWEEP_SECONDS", 0.05)
     for case, sent in hostile.WITHOUT_AN_END.items():
         with subtests.test(case):
             async with connected(client) as wire:
                 wire.send_bytes(sent)
 
-                assert await wire.is_closed()
-            await until(lambda: not server.arriving)
+                rest = await wire.rest()
+                assert rest == b"" or (
+                    rest.startswith(b"HTTP/1.1 400 ") and b"problem+json" in rest
+                )
+            await until(lambda: not open_connections(server))
             assert server.in_flight == 0
+    assert options(database) == 0
 
 
+@LANE_ONLY
 async def test_the_log_has_a_line_for_what_is_refused(
     client: Client,
     monkeypatch: pytest.MonkeyPatch,
@@ -240,12 +281,18 @@ async def test_what_was_pipelined_after_the_end_of_a_connection_is_not_done(
             + purchase(option, 8, HOST)
             + purchase(option, 16, HOST)
         )
-        statuses = [(await wire.answer("POST", purchases)).status for _ in range(3)]
+        statuses = [(await wire.answer("POST", purchases)).status for _ in range(2)]
 
-        assert statuses == [201, 201, status]
-        assert await wire.is_closed()
+        assert statuses == [201, 201]
+        if status == 400:
+            await assert_refused(wire, server)
+        else:
+            assert (await wire.answer("POST", purchases)).status == 201
+            assert await wire.is_closed()
     await until(lambda: server.in_flight == 0)
-    assert await client.left(option) == (97 if status == 400 else 93)
+    if status == 400 or isinstance(server, Lane):
+        assert await client.left(option) == (97 if status == 400 else 93)
+    # else Tornado's server does what it had read before it closed, and cannot answer it.
 
 
 async def test_http_1_0_needs_no_host_and_gets_one_answer_a_connection(client: Client) -> None:
@@ -256,6 +303,7 @@ async def test_http_1_0_needs_no_host_and_gets_one_answer_a_connection(client: C
         assert await wire.is_closed()
 
 
+@LANE_ONLY
 async def test_who_sends_a_lot_before_it_listens_sees_the_refusal(client: Client) -> None:
     for sent in (
         hostile.get(HOST, "X: y") + b"nonsense\r\n\r\n" + b"x" * 5_000_000,
@@ -271,10 +319,11 @@ async def test_who_sends_a_lot_before_it_listens_sees_the_refusal(client: Client
             assert await wire.is_closed()
 
 
+@LANE_ONLY
 async def test_who_never_stops_sending_is_cut_off(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(lane_connection, "LINGER_SECONDS", 0.1)
     async with connected(client) as wire:
         wire.send_bytes(b"nonsense\r\n\r\n")
         assert (await wire.refusal()).status == 400
@@ -282,10 +331,11 @@ async def test_who_never_stops_sending_is_cut_off(
         await until_cut_off(wire, client)
 
 
+@LANE_ONLY
 async def test_a_server_that_closes_does_not_wait_for_those_that_it_refused(
     client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "LINGER_SECONDS", 1_000.0)
+    monkeypatch.setattr(lane_connection, "LINGER_SECONDS", 1_000.0)
     async with connected(client) as wire:
         wire.send_bytes(b"nonsense\r\n\r\n")
         assert (await wire.refusal()).status == 400

@@ -7,28 +7,37 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
 from api import problems
-from api.exchange import Server
+from api.lane.server import Lane
 from api.settings import Settings
 from tests import postgres
-from tests.http.conftest import Client
+from tests.http.conftest import Client, Served
 from tests.http.wire import HOST, JSON, Answer, Wire, assert_works, connected, until
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
-OPTION = {"name": "a", "desc": "", "allocation": 1}
 POOL_SIZE = 4
 PURCHASE = {"quantity": 1, "user_id": USER}
 
 
+SMALLEST = Settings(max_waiting=1, pool_size=POOL_SIZE)
+
+
 @pytest.fixture
 def settings() -> Settings:
-    """The smallest queues."""
-    return Settings(max_waiting=1, pool_size=POOL_SIZE)
+    """The smallest queues, on the fast lane: without it, no connection rests."""
+    return SMALLEST
+
+
+@pytest.fixture
+def server(served: Served) -> Lane:
+    assert isinstance(served.server, Lane)
+    return served.server
 
 
 @pytest.fixture
@@ -57,7 +66,7 @@ def blocked(observer: psycopg.Connection[Any]) -> int:
 
 @asynccontextmanager
 async def full(
-    client: Client, server: Server, database: str, path: str, body: object, takes: int
+    client: Client, server: Lane, database: str, path: str, body: object, takes: int
 ) -> AsyncIterator[None]:
     """Within it, a queue is full, of requests that wait for a lock.
 
@@ -82,15 +91,15 @@ async def full(
 
 
 @pytest.mark.usefixtures("for_ever")
-@pytest.mark.parametrize("queue", ["purchases", "the pool's"])
+@pytest.mark.parametrize(
+    ("settings", "takes"),
+    [(SMALLEST, 1), (replace(SMALLEST, batch_size=1), POOL_SIZE + 1)],
+    ids=["purchases", "the pool's"],
+)
 async def test_a_connection_that_a_full_queue_refused_is_read_when_there_is_room(
-    client: Client, server: Server, database: str, queue: str
+    client: Client, server: Lane, database: str, takes: int
 ) -> None:
-    path, body, takes = (
-        (f"{await client.new_option(allocation=10)}/purchases", PURCHASE, 1)
-        if queue == "purchases"
-        else ("/ticket_options", OPTION, POOL_SIZE + 1)
-    )
+    path, body = f"{await client.new_option(allocation=10)}/purchases", PURCHASE
     async with connected(client) as wire, connected(client) as other:
         async with full(client, server, database, path, body, takes):
             await refused(wire, path, body)
@@ -105,7 +114,7 @@ async def test_a_connection_that_a_full_queue_refused_is_read_when_there_is_room
 
 
 async def test_a_connection_that_a_full_queue_refused_is_read_when_its_retry_after_is_over(
-    client: Client, server: Server, database: str
+    client: Client, server: Lane, database: str
 ) -> None:
     path = f"{await client.new_option(allocation=10)}/purchases"
     async with connected(client) as wire, full(client, server, database, path, PURCHASE, 1):
@@ -116,7 +125,7 @@ async def test_a_connection_that_a_full_queue_refused_is_read_when_its_retry_aft
 
 @pytest.mark.usefixtures("for_ever")
 async def test_a_connection_that_a_full_queue_refused_is_read_when_the_service_ends(
-    client: Client, server: Server, database: str
+    client: Client, server: Lane, database: str
 ) -> None:
     path = f"{await client.new_option(allocation=10)}/purchases"
     async with connected(client) as wire:
@@ -136,7 +145,7 @@ async def test_a_connection_that_a_full_queue_refused_is_read_when_the_service_e
     [("1.1", "Connection: close"), ("1.1", "connection: Close"), ("1.0", "X: y")],
 )
 async def test_a_connection_that_is_about_to_close_does_not_rest(
-    client: Client, server: Server, database: str, version: str, header: str
+    client: Client, server: Lane, database: str, version: str, header: str
 ) -> None:
     path = f"{await client.new_option(allocation=10)}/purchases"
     async with connected(client) as wire, full(client, server, database, path, PURCHASE, 1):
@@ -146,7 +155,7 @@ async def test_a_connection_that_is_about_to_close_does_not_rest(
 
 
 async def test_a_connection_that_is_closed_while_it_rests_leaves_nothing_behind(
-    client: Client, server: Server, database: str, caplog: pytest.LogCaptureFixture
+    client: Client, server: Lane, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = f"{await client.new_option(allocation=10)}/purchases"
     async with full(client, server, database, path, PURCHASE, 1):
@@ -154,7 +163,7 @@ async def test_a_connection_that_is_closed_while_it_rests_leaves_nothing_behind(
             await refused(wire, path, PURCHASE)
 
         await until(lambda: not len(server.resting))
-    await until(lambda: not server.arriving)
+    await until(lambda: len(server.connections) == 1)  # the client's own
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 

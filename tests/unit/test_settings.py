@@ -166,6 +166,34 @@ def test_a_refused_connection_string_does_not_give_its_password_away(text: str) 
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["https://tickets.example.com", "http://[::1]:8080/a/b", "https://a.example/tickets"]
+)
+def test_a_public_url_is_taken_as_it_is(url: str) -> None:
+    assert settings.read({}, {"PUBLIC_URL": url}).public_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "tickets.example.com",
+        "/tickets",
+        "ftp://a.example",
+        "https://a.example/",
+        "https://a.example/tickets/",
+        "https://a.example/?x=1",
+        "https://a.example#x",
+        "https://me@a.example",
+        "https://a.example/a b",
+        "https://a.example/\r\nX: y",
+        "https://caf\u00e9.example",
+    ],
+)
+def test_what_links_cannot_begin_with_is_refused_as_a_public_url(url: str) -> None:
+    with pytest.raises(SettingError, match=r"^PUBLIC_URL is .*; it must look like https://"):
+        settings.read({}, {"PUBLIC_URL": url})
+
+
 def test_every_setting_has_a_flag_with_its_default_in_the_help() -> None:
     parser = argparse.ArgumentParser()
     settings.add_arguments(parser)

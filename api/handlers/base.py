@@ -1,0 +1,110 @@
+"""What every handler does: answers, errors, request ids."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import TracebackType
+from typing import Any
+
+from tornado.web import HTTPError, RequestHandler
+
+from api import limits, problems
+from api.failures import answer_failure
+from api.headers import Headers, request_id
+from api.messages import Answer
+from api.problems import Problem
+
+_METHODS = ("get", "head", "post", "delete", "patch", "put", "options")
+
+
+class BaseHandler(RequestHandler):
+    """Answers with what a resource returns, and with a problem to what it raises."""
+
+    @cached_property
+    def id(self) -> str:
+        """Ties the request to its lines in the log."""
+        return request_id(self.request.headers)
+
+    @property
+    def headers(self) -> Headers:
+        """The request's."""
+        return self.request.headers
+
+    @property
+    def body(self) -> bytes:
+        """The request's."""
+        return self.request.body
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.settings["in_flight"] += 1
+
+    def on_finish(self) -> None:
+        self.settings["in_flight"] -= 1
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.set_header("X-Request-ID", self.id)
+        if self.settings["is_draining"]:
+            self.set_header("Connection", "close")
+
+    def prepare(self) -> None:
+        if len(self.request.body) > limits.BODY_BYTES_MAX:
+            raise Problem(problems.BODY_TOO_LARGE)
+
+    def answer(self, answer: Answer) -> None:
+        """Send what a resource returned."""
+        self.set_status(answer.status)
+        if answer.body:
+            self.set_header("Content-Type", answer.content_type)
+        else:
+            self.clear_header("Content-Type")
+        for name, value in answer.headers:
+            self.add_header(name, value)
+        self.finish(answer.body)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer an exception; Tornado has none that is not one."""
+        error = kwargs["exc_info"][1]
+        if isinstance(error, HTTPError):
+            error = self._problem_of(error)
+        self.answer(answer_failure(error, self.id))
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log nothing: `answer_failure` does."""
+
+    def _problem_of(self, error: HTTPError) -> BaseException:
+        """What Tornado itself refuses, before `prepare`."""
+        if len(self.request.body) > limits.BODY_BYTES_MAX:
+            return Problem(problems.BODY_TOO_LARGE)
+        if error.status_code == 405:
+            allowed = ", ".join(self.allowed_methods())
+            if not allowed:
+                return Problem(problems.NOT_FOUND)
+            return Problem(problems.METHOD_NOT_ALLOWED, headers=[("Allow", allowed)])
+        if error.status_code == 400:
+            # It parses the forms that no resource here takes.
+            return Problem(problems.UNSUPPORTED_MEDIA_TYPE)
+        return error
+
+    @classmethod
+    def allowed_methods(cls) -> list[str]:
+        """The methods that the handler has, in alphabetical order."""
+        return sorted(
+            name.upper()
+            for name in _METHODS
+            if getattr(cls, name) is not getattr(RequestHandler, name)
+        )
+
+
+class NotFoundHandler(BaseHandler):
+    """Answers where there is no resource."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        raise Problem(problems.NOT_FOUND)
