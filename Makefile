@@ -7,7 +7,7 @@ NEWMAN_VERSION := 6.2.1
 # The whole suite waits more than it works. Starting processes costs more than a part of it.
 IN_PARALLEL := --numprocesses=3 --dist=worksteal
 
-.PHONY: help serve test lint format schema loadtest faults schemathesis bench postman clean
+.PHONY: help serve test lint format schema loadtest faults schemathesis differential bench postman clean
 
 help:
 	@echo 'make serve        serve on port 3000, on an embedded PostgreSQL'
@@ -18,6 +18,7 @@ help:
 	@echo 'make loadtest     prove with Locust that nothing is oversold'
 	@echo 'make faults       kill, stop and cut what it runs on, and see that nothing is lost'
 	@echo 'make schemathesis ask 20000 things made up from the document'
+	@echo 'make differential ask both HTTP servers the same 10000 things'
 	@echo 'make bench        measure how fast it is (needs wrk)'
 	@echo 'make postman      run the Postman collection (needs Node.js)'
 	@echo 'make clean        remove what make made, except data'
@@ -50,6 +51,9 @@ faults: $(VENV)/.installed-dev
 
 schemathesis: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.schemathesis $(ARGS)
+
+differential: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.http.differential $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m loadtests.bench $(ARGS)
