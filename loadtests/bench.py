@@ -201,7 +201,9 @@ def bare() -> Iterator[str]:
         process.wait()
 
 
-def measure_rounds(bench: Bench, rounds: int, served: Service, plain: Service, url: str) -> None:
+def measure_rounds(
+    bench: Bench, rounds: int, served: Service, plain: Service, no_lane: Service, url: str
+) -> None:
     """What is measured in turns: throughput and latency."""
     hot, spread = bench.new_options("hot", 1), bench.new_options("spread", SPREAD_OPTIONS)
     for number in range(1, rounds + 1):
@@ -222,6 +224,9 @@ def measure_rounds(bench: Bench, rounds: int, served: Service, plain: Service, u
         for c in (1, 64):
             arguments = (plain.url, "POST", hot, c, bench.seconds)
             bench.round(f"not coalesced, {c}", partial(bench.wrk, *arguments))
+        for name, method in (("one option", "POST"), ("reads", "GET")):
+            arguments = (no_lane.url, method, hot, 64, bench.seconds)
+            bench.round(f"{name}, no fast lane, 64", partial(bench.wrk, *arguments))
 
 
 def measure_cpu(bench: Bench, served: Service, postmaster: int) -> Figure:
@@ -303,8 +308,12 @@ def measure_speed(bench: Bench, rounds: int, settings: dict[str, str], postmaste
     with service.running(**settings) as served:
         bench.wrk(served.url, "POST", bench.new_options("warm-up", 1), 64, 3)
         memory = {"start": max(map(memory_mib, served.workers()))}
-        with service.running(**settings, BATCH_SIZE="1") as plain, bare() as bare_url:
-            measure_rounds(bench, rounds, served, plain, bare_url)
+        with (
+            service.running(**settings, BATCH_SIZE="1") as plain,
+            service.running(**settings, FAST_LANE="off") as no_lane,
+            bare() as bare_url,
+        ):
+            measure_rounds(bench, rounds, served, plain, no_lane, bare_url)
         cpu = measure_cpu(bench, served, postmaster)
         measure_sold_before(bench, served, rounds)
         measure_locked(bench, served)
@@ -395,13 +404,14 @@ def targets(bench: Bench, memory: Figure) -> list[tuple[str, float, str, float]]
     hot = bench.median("one option, 64")
     direct = max(bench.median(f"pgbench, one option, {clients}") for clients in (1, 8, 32))
     return [
-        ("purchases on one option, to the best of pgbench", hot / direct, ">=", 3),
-        ("the same, to the bare Tornado handler", hot / bench.median("bare POST, 64"), ">=", 0.75),
+        ("purchases on one option, to the best of pgbench", hot / direct, ">=", 6),
+        ("with 256 connections", bench.median("one option, 256") / direct, ">=", 8),
+        ("with 64, to a bare Tornado handler", hot / bench.median("bare POST, 64"), ">=", 0.75),
         (
             "purchases over 1000 options, to those on one",
             bench.median("1000 options, 64") / hot,
             ">=",
-            0.9,
+            0.8,
         ),
         (
             "reads of one option, to a bare Tornado GET",
@@ -413,7 +423,7 @@ def targets(bench: Bench, memory: Figure) -> list[tuple[str, float, str, float]]
             "p99 to p50, purchases on one option",
             bench.median("one option, 64", "p99_ms") / bench.median("one option, 64", "p50_ms"),
             "<=",
-            3,
+            2.5,
         ),
         (
             "latency alone, to the service without coalescing",
@@ -443,13 +453,13 @@ def report(bench: Bench, speed: Speed | None) -> dict[str, Any]:
     """Print the tables, and return what they say."""
     print(f"{date.today()}, {os.cpu_count()} processors, {platform.machine()}, ", end="")
     print(f"Python {platform.python_version()}, {WORKERS} workers, {bench.requests} requests\n")
-    print(f"{'median of the rounds':<34}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}")
+    print(f"{'median of the rounds':<34}{'per second':>11}{'p50 ms':>9}{'p99 ms':>9}")
     rows = {}
     for name in bench.figures:
         rows[name] = {of: bench.median(name, of) for of in bench.figures[name][0]}
         row = rows[name]
         latency = "".join(f"{row[of]:>9.2f}" for of in ("p50_ms", "p99_ms") if of in row)
-        print(f"{name:<34}{row['rate']:>10.0f}{latency}")
+        print(f"{name:<34}{row['rate']:>11.0f}{latency}")
     result: dict[str, Any] = {"figures": rows}
     promised = overload_targets(bench)
     if speed is not None:
