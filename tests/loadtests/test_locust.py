@@ -121,7 +121,8 @@ def runs(postgres_18: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
             return made
 
         stampede = ["--sale=stampede", "--seconds=3", "--buyers=16"]
-        steady = ["--sale=steady", "--seconds=3", "--buyers=16"]
+        # Longer, since load workers take a while to begin.
+        steady = ["--sale=steady", "--seconds=6", "--buyers=16"]
         served = serve(database())
         started = {
             "one process": run("one process", *served, *stampede),
