@@ -39,7 +39,7 @@ class Store:
 
     Every method raises what `Database.call` raises. Made within the event loop.
 
-    A purchase whose option stays locked for two lock timeouts is refused, and nothing was stored.
+    A purchase whose option stays locked for three lock timeouts is refused, and nothing was stored.
 
     Args:
         batch_size: purchases or reads at most that share a call; 1: none do.
@@ -82,7 +82,7 @@ class Store:
             "retries_most": retries_most,
             "timeout_seconds": database.timeout_seconds,
             "timeout_error": lambda: Problem(UNAVAILABLE),
-            "busy_seconds": 2 * lock_timeout_seconds,
+            "busy_seconds": 3 * lock_timeout_seconds,
             "busy_error": lambda: Problem(OVERLOADED),
         }
         self._purchases: Coalescer[_Purchase, str] = Coalescer(

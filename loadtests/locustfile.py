@@ -21,7 +21,7 @@ from random import Random
 from typing import Any
 
 import gevent
-from locust import LoadTestShape, User, events, task
+from locust import LoadTestShape, User, events, runners, task
 from locust.env import Environment
 from locust.exception import CatchResponseError, RescheduleTaskImmediately
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
@@ -31,6 +31,9 @@ from loadtests.buyers import Answer, Request
 from loadtests.connection import TIMEOUT_SECONDS, Connection
 from loadtests.gathering import Gathering, Outbox
 from loadtests.ledger import Ledger
+
+# A load worker on a busy machine is not gone when it was silent for three seconds.
+runners.HEARTBEAT_LIVENESS = 15
 
 STOP_SECONDS = TIMEOUT_SECONDS + 5
 """How long buyers may take to end their visits when the sale is over, unless --stop-timeout says
