@@ -39,6 +39,9 @@ STOP_SECONDS = TIMEOUT_SECONDS + 5
 """How long buyers may take to end their visits when the sale is over, unless --stop-timeout says
 more. What is then cut off is unknown."""
 
+BUYERS_SECONDS_MAX = 60.0
+"""How long a sale waits for its first buyer."""
+
 GATHERING_SECONDS = 10.0
 """How much longer the master waits for what the workers noted."""
 
@@ -72,8 +75,22 @@ class OnSale:
         self.outbox = Outbox(self.ledger)
         self.gathering = Gathering(self.ledger)
         self.doubts: list[str] = []
-        self.opened_at = time.perf_counter()
         self.is_open = True
+        self._opened_at = time.perf_counter()
+        self._begun_at: float | None = None
+
+    def seconds(self, buyers_now: int) -> float:
+        """How long the sale has lasted, now that so many buyers are there.
+
+        Its time begins with its first buyer: load workers on a busy machine take a while. It begins
+        without one after `BUYERS_SECONDS_MAX`.
+        """
+        now = time.perf_counter()
+        if self._begun_at is None:
+            if not buyers_now and now - self._opened_at < BUYERS_SECONDS_MAX:
+                return 0.0
+            self._begun_at = now
+        return now - self._begun_at
 
 
 on_sale: OnSale | None = None
@@ -146,7 +163,7 @@ class Crowd(LoadTestShape):
             # Putting the options on sale takes a while.
             buyers_now = sale.buyers_at(0)
         elif on_sale.option_ids:
-            buyers_now = sale.buyers_at(time.perf_counter() - on_sale.opened_at)
+            buyers_now = sale.buyers_at(on_sale.seconds(self.runner.user_count))
         else:
             buyers_now = None
         return None if buyers_now is None else (buyers_now, sale.buyers)

@@ -385,12 +385,17 @@ async def test_a_purchase_whose_option_is_locked_is_sent_again_until_it_is_not(
     async with serving(database, settings, lock_timeout_seconds=20.0) as client:
         await client.get("/readyz")
         option = await client.new_option(allocation=10)
-        with postgres.connect(database) as connection, connection.transaction():
-            _lock_options(connection)
+        with (
+            postgres.connect(database) as locker,
+            # A transaction sees the other sessions as they were when it first looked.
+            postgres.connect(database) as observer,
+            locker.transaction(),
+        ):
+            _lock_options(locker)
             purchase = asyncio.create_task(client.post(f"{option}/purchases", PURCHASE))
             sent: set[tuple[object, ...]] = set()
             while len(sent) < 3:
-                sent |= set(connection.execute(WAITING_SINCE).fetchall())
+                sent |= set(observer.execute(WAITING_SINCE).fetchall())
                 await asyncio.sleep(0.01)
 
         assert (await purchase).code == 201

@@ -105,6 +105,11 @@ def crowd(served: Service, option: str) -> Iterator[Crowd]:
     try:
         wait_for(lambda: served.logged(WARNING), "file descriptors to run out")
         wait_for(lambda: made.take_answers() < 2 * LIMIT, "some to be served")
+        # The others that it has accepted are answered before, or together with, these.
+        for _ in range(2):
+            made.served[0].request("GET", "/livez")
+            assert Answer(made.served[0].getresponse()).status == 200
+        made.take_answers()
         yield made
     finally:
         for each in (*made.served, *made.waiting):
