@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NEWMAN_VERSION := 6.2.1
 # The whole suite waits more than it works. Starting processes costs more than a part of it.
-IN_PARALLEL := --numprocesses=3 --dist=worksteal
+IN_PARALLEL := --numprocesses=2 --dist=worksteal
 
 .PHONY: help serve test lint format schema loadtest faults schemathesis differential bench postman clean
 

@@ -90,6 +90,7 @@ class OnSale:
             if not buyers_now and now - self._opened_at < BUYERS_SECONDS_MAX:
                 return 0.0
             self._begun_at = now
+            print("The sale has begun", flush=True)
         return now - self._begun_at
 
 

@@ -175,7 +175,7 @@ def requests_sent(run: Run) -> int:
 
 def test_a_worker_that_is_killed_takes_the_verdict_with_it(runs: Runs) -> None:
     run = runs["killed worker"]
-    wait_for(lambda: "On sale: steady" in run.output, "the sale to begin")
+    wait_for(lambda: "The sale has begun" in run.output, "the sale to begin")
     os.kill(run.workers()[0], signal.SIGKILL)
     assert_failed(run, "is gone, and what it noted is not complete")
 
