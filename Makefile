@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEWMAN_VERSION := 6.2.1
-# The whole suite waits more than it works. Starting processes costs more than a part of it.
+# One process for each core of a small machine. Starting them costs more than a part of the suite.
 IN_PARALLEL := --numprocesses=2 --dist=worksteal
 
 .PHONY: help serve test lint format schema loadtest faults schemathesis differential bench postman clean
