@@ -17,7 +17,7 @@ setup(
     },
     install_requires=[
         "tornado>=6.5,<7",
-        "httptools>=0.6.4,<0.10",
+        "httptools>=0.8,<0.10",  # older ones refuse a tab after a Content-Length
         "uvloop>=0.21,<0.24",
         # Before 3.3.9 it waits for ever for a peer that is gone.
         "psycopg[binary]>=3.3.9,<4",
