@@ -32,7 +32,7 @@ ENV PYTHONPATH=/loadtest
 COPY --from=build-loadtest /venv /venv
 COPY loadtests loadtests
 EXPOSE 8089
-ENTRYPOINT ["locust", "--locustfile", "loadtests/locustfile.py"]
+ENTRYPOINT ["locust", "--locustfile", "loadtests/onsale/locustfile.py"]
 
 
 FROM run AS service

@@ -44,16 +44,16 @@ schema: $(VENV)/.installed
 	$(BIN)/python -m db.dump
 
 loadtest: $(VENV)/.installed-dev
-	@$(BIN)/python -m loadtests.run $(ARGS)
+	@$(BIN)/python -m loadtests.onsale $(ARGS)
 
 faults: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.faults $(ARGS)
+	@$(BIN)/python -m loadtests.faults $(ARGS)
 
 schemathesis: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.schemathesis $(ARGS)
+	@$(BIN)/python -m loadtests.fuzz $(ARGS)
 
 differential: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.http.differential $(ARGS)
+	@$(BIN)/python -m loadtests.fuzz.differential $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m loadtests.bench $(ARGS)

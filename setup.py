@@ -10,7 +10,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
-    packages=["api", "api.handlers", "api.lane", "db"],
+    packages=["api", "api.database", "api.handlers", "api.web", "api.web.lane", "db"],
     package_data={
         "api": ["openapi.json"],
         "db": ["schema.sql", "catalogue.*", "migrations/*.sql", "procedures/*.sql"],

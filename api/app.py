@@ -8,13 +8,13 @@ from typing import NamedTuple
 from tornado.web import Application
 
 from api import logs
+from api.database.readiness import Readiness
+from api.database.store import Store
 from api.handlers.base import NotFoundHandler
 from api.handlers.operations import LivezHandler, OpenAPIHandler, ReadyzHandler
 from api.handlers.purchases import PurchaseHandler, Purchases, PurchasesHandler
 from api.handlers.ticket_options import TicketOptionHandler, TicketOptions, TicketOptionsHandler
-from api.lane.server import HotRoute
-from api.readiness import Readiness
-from api.store import Store
+from api.web.lane.server import HotRoute
 
 _UUID = r"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
 _OPTION = f"/ticket_options/{_UUID}"

@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterable, Sequence
 import uvloop
 from tornado.netutil import bind_sockets
 
-from api.accepting import Acceptor, raise_descriptor_limit
 from api.app import hot_routes, make_app, make_resources
-from api.database import Database
-from api.lane.server import Lane
-from api.plain import PlainServer
-from api.readiness import Readiness
+from api.database.database import Database
+from api.database.readiness import Readiness
+from api.database.store import Store
 from api.settings import Settings
-from api.store import Store
+from api.web.accepting import Acceptor, raise_descriptor_limit
+from api.web.lane.server import Lane
+from api.web.plain import PlainServer
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import pytest
 import uvloop
 from tornado.ioloop import IOLoop
 
-from tests import postgres
-from tests.postgres import Server
+from loadtests.harness import postgres
+from loadtests.harness.postgres import Server
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from psycopg.conninfo import make_conninfo
 
 from db import embedded
-from loadtests.service import wait_for
-from tests.faults import server
-from tests.faults.server import DatabaseServer
-from tests.postgres import connect, value
+from loadtests.faults import server
+from loadtests.faults.server import DatabaseServer
+from loadtests.harness.postgres import connect, value
+from loadtests.harness.service import wait_for
 
 
 class Pair(NamedTuple):

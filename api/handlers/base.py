@@ -8,11 +8,12 @@ from typing import Any
 
 from tornado.web import HTTPError, RequestHandler
 
-from api import limits, problems
-from api.failures import answer_failure
-from api.headers import Headers, request_id
-from api.messages import Answer
+from api import problems
 from api.problems import Problem
+from api.web import limits
+from api.web.failures import answer_failure
+from api.web.headers import Headers, request_id
+from api.web.messages import Answer
 
 _METHODS = ("get", "head", "post", "delete", "patch", "put", "options")
 

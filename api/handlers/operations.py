@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from api.database.readiness import Readiness
 from api.handlers.base import BaseHandler
-from api.messages import REVALIDATED, Answer
 from api.problems import UNAVAILABLE, Problem
-from api.readiness import Readiness
+from api.web.messages import REVALIDATED, Answer
 
 READYZ_TIMEOUT_SECONDS = 1.0
 """How long /readyz waits for the database; the caller has its own timeout."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from api import headers
+from api.database.store import Store
 from api.handlers.base import BaseHandler
 from api.ids import new_uuid, option_uuid
-from api.messages import REVALIDATED, Answer, Request, decode
 from api.problems import KIND_OF_OUTCOME, NOT_FOUND, Problem
 from api.schemas import Decoder, NewTicketOption, TicketOption
-from api.store import Store
+from api.web import headers
+from api.web.messages import REVALIDATED, Answer, Request, decode
 
 _decoder = Decoder(NewTicketOption)
 

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from db import shipped
-from loadtests.service import TIMEOUT_SECONDS, wait_for
-from tests.interleaving import wait_until_blocked
-from tests.postgres import connect, new_option, value
+from loadtests.harness.interleaving import wait_until_blocked
+from loadtests.harness.postgres import connect, new_option, value
+from loadtests.harness.service import TIMEOUT_SECONDS, wait_for
 
 BATCH = shipped.PROCEDURES / "purchase_tickets_batch.sql"
 LOCK = "\n    FOR NO KEY UPDATE;"

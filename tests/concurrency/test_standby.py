@@ -15,8 +15,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from db import migrate
-from loadtests.service import running, wait_for
-from tests.postgres import connect, new_option, value
+from loadtests.harness.postgres import connect, new_option, value
+from loadtests.harness.service import running, wait_for
 from tests.standby import Pair, serving
 
 Connection = psycopg.Connection[Any]

@@ -13,13 +13,13 @@ from tornado.ioloop import IOLoop
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.testing import bind_unused_port
 
-from api.accepting import Acceptor
-from api.database import Database
-from api.readiness import Readiness
+from api.database.database import Database
+from api.database.readiness import Readiness
+from api.database.store import Store
 from api.server import Server, make_server
 from api.settings import Settings
-from api.store import Store
-from tests import openapi
+from api.web.accepting import Acceptor
+from loadtests.harness import openapi
 
 
 class Served(NamedTuple):

@@ -23,10 +23,10 @@ from tornado.web import (
     stream_request_body,
 )
 
-from api.accepting import Acceptor
-from api.lane import response
-from api.lane.connection import Connection
-from api.lane.server import Lane
+from api.web.accepting import Acceptor
+from api.web.lane import response
+from api.web.lane.connection import Connection
+from api.web.lane.server import Lane
 from tests.http.wire import HOST, Wire, connected_to, in_chunks, until
 
 MIB = 1024 * 1024

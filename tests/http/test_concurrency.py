@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests import postgres
+from loadtests.harness import postgres
 from tests.http.conftest import Client
 
 BUYERS = 64

@@ -20,10 +20,10 @@ from tornado.httputil import HTTPHeaders
 
 from api.settings import Settings
 from db import migrate
-from tests import openapi, postgres
+from loadtests.harness import openapi, postgres
+from loadtests.harness.postgres import Server
 from tests.http import conftest
 from tests.http.conftest import Client
-from tests.postgres import Server
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 NOWHERE = "70b751fe-04dd-4dd1-8955-ab9b188ddb1f"
@@ -405,7 +405,7 @@ async def test_a_purchase_whose_option_is_locked_is_sent_again_until_it_is_not(
 async def test_a_call_whose_wait_for_a_lock_timed_out_is_sent_once_more(
     settings: Settings, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "api.database")
+    caplog.set_level(logging.INFO, "api.database.database")
     async with serving(database, settings, lock_timeout_seconds=1.0) as client:
         await client.get("/readyz")
         with postgres.connect(database) as connection, connection.transaction():

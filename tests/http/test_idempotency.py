@@ -9,9 +9,9 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from api.ids import option_uuid
-from loadtests.service import wait_for
+from loadtests.harness.postgres import connect, value
+from loadtests.harness.service import wait_for
 from tests.http.conftest import Client
-from tests.postgres import connect, value
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 

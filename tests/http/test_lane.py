@@ -7,10 +7,11 @@ import json
 
 import pytest
 
-from api import limits
-from api.lane import connection as lane_connection
-from api.lane.server import READ_BYTES_MAX, Lane
-from tests import hostile, postgres
+from api.web import limits
+from api.web.lane import connection as lane_connection
+from api.web.lane.server import READ_BYTES_MAX, Lane
+from loadtests.harness import postgres
+from tests import hostile
 from tests.hostile import get, message, post
 from tests.http.conftest import Client, Served
 from tests.http.wire import HOST, JSON, LANE_ONLY, assert_works, connected, until

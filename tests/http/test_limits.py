@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from api import limits
-from api.lane import server as lane_server
-from api.limits import BODY_BYTES_MAX, DISCARDED_BYTES_MAX, HEAD_BYTES_MAX
 from api.server import Server
-from tests import postgres
+from api.web import limits
+from api.web.lane import server as lane_server
+from api.web.limits import BODY_BYTES_MAX, DISCARDED_BYTES_MAX, HEAD_BYTES_MAX
+from loadtests.harness import postgres
 from tests.http.conftest import Client
 from tests.http.wire import (
     HOST,

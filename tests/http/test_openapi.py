@@ -12,12 +12,13 @@ from openapi_spec_validator import validate
 from tornado.httputil import HTTPHeaders
 from tornado.routing import PathMatches
 
-from api import headers, problems
+from api import problems
 from api.app import make_app, make_resources
 from api.problems import Kind, MemberError, Problem
 from api.schemas import Decoder, NewPurchase, NewTicketOption
+from api.web import headers
+from loadtests.harness.openapi import DOCUMENT, resolve
 from tests.http.conftest import Client
-from tests.openapi import DOCUMENT, resolve
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 

@@ -9,7 +9,7 @@ import pytest
 
 import api
 from api.server import Server
-from tests import postgres
+from loadtests.harness import postgres
 from tests.http.conftest import Client
 from tests.http.wire import HOST, connected
 
@@ -72,7 +72,7 @@ async def test_a_service_that_was_ready_goes_on_beside_a_newer_release(
 async def test_the_log_says_once_what_is_missing_and_once_that_it_is_there(
     client: Client, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "api.readiness")
+    caplog.set_level(logging.INFO, "api.database.readiness")
     caplog.clear()
 
     with postgres.connect(database) as connection:
@@ -87,7 +87,7 @@ async def test_the_log_says_once_what_is_missing_and_once_that_it_is_there(
         )
         codes += [(await client.get("/readyz")).code for _ in range(3)]
 
-    missing, there = [r.getMessage() for r in caplog.records if r.name == "api.readiness"]
+    missing, there = [r.getMessage() for r in caplog.records if r.name == "api.database.readiness"]
     assert codes == [503] * 3 + [200] * 3
     assert "procedures/get_purchase.sql is not installed" in missing
     assert "procedures/mine.sql is installed" in missing

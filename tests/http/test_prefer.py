@@ -5,7 +5,7 @@ import json
 import pytest
 from tornado.httpclient import HTTPResponse
 
-from tests import postgres
+from loadtests.harness import postgres
 from tests.http.conftest import Client
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"

@@ -28,12 +28,12 @@ import struct
 
 import pytest
 
-from api import limits
-from api.lane import server as lane_server
-from api.lane.connection import Connection
-from api.lane.server import Lane
 from api.server import Server
-from tests import postgres
+from api.web import limits
+from api.web.lane import server as lane_server
+from api.web.lane.connection import Connection
+from api.web.lane.server import Lane
+from loadtests.harness import postgres
 from tests.hostile import get, message
 from tests.http.conftest import Client
 from tests.http.wire import (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from tests import postgres
+from loadtests.harness import postgres
 from tests.http.conftest import Client
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"

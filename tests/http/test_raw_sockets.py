@@ -9,12 +9,14 @@ from contextlib import suppress
 
 import pytest
 
-from api import limits, logs
-from api.lane import connection as lane_connection
-from api.lane import server as lane_server
-from api.lane.server import Lane
+from api import logs
 from api.server import Server
-from tests import hostile, postgres
+from api.web import limits
+from api.web.lane import connection as lane_connection
+from api.web.lane import server as lane_server
+from api.web.lane.server import Lane
+from loadtests.harness import postgres
+from tests import hostile
 from tests.hostile import message
 from tests.http.conftest import Client
 from tests.http.wire import (

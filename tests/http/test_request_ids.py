@@ -8,7 +8,7 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from api import logs
-from tests import postgres
+from loadtests.harness import postgres
 from tests.http.conftest import Client
 
 MADE = re.compile(r"[0-9a-f]{32}")

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from api import problems
-from api.lane.server import Lane
 from api.settings import Settings
-from tests import postgres
+from api.web.lane.server import Lane
+from loadtests.harness import postgres
 from tests.http.conftest import Client, Served
 from tests.http.wire import HOST, JSON, Answer, Wire, assert_works, connected, until
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from api.lane.server import Lane
 from api.server import Server
-from tests import openapi
+from api.web.lane.server import Lane
+from loadtests.harness import openapi
 from tests.http.conftest import Client
 
 HOST = "Host: localhost"

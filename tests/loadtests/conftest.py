@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from loadtests import service
-from loadtests.service import Service
+from loadtests.harness import service
+from loadtests.harness.service import Service
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from loadtests.ledger import NO_ANSWER, Entry, Ledger
+from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger
 
 OPTION = str(uuid.UUID(int=42))
 

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from loadtests.audit import audit
-from loadtests.ledger import NO_ANSWER, Ledger
+from loadtests.harness.postgres import connect, new_option
+from loadtests.proof.audit import audit
+from loadtests.proof.ledger import NO_ANSWER, Ledger
 from tests.loadtests.entries import ledger, nonsense, purchase, read
-from tests.postgres import connect, new_option
 
 NOT_AS_ASKED = "an acknowledged purchase is not stored as it was asked for"
 TWICE = "a purchase is stored more than once"

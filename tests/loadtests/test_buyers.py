@@ -11,12 +11,12 @@ from random import Random
 
 import pytest
 
-from loadtests.audit import audit
-from loadtests.buyers import RESENDS_MOST, Answer, Request, Visit, play, visit
-from loadtests.connection import Connection
-from loadtests.ledger import NO_ANSWER, Entry, Ledger, now
-from loadtests.sales import SALES, put_on_sale
-from loadtests.service import Service
+from loadtests.harness.connection import Connection
+from loadtests.harness.service import Service
+from loadtests.onsale.buyers import RESENDS_MOST, Answer, Request, Visit, play, visit
+from loadtests.onsale.sales import SALES, put_on_sale
+from loadtests.proof.audit import audit
+from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger, now
 from tests.loadtests.entries import OPTION
 
 LOST = Answer(NO_ANSWER)

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import pytest
 
-from loadtests import connection
-from loadtests.buyers import Answer
-from loadtests.connection import Connection
-from loadtests.ledger import NO_ANSWER
+from loadtests.harness import connection
+from loadtests.harness.connection import Connection
+from loadtests.onsale.buyers import Answer
+from loadtests.proof.ledger import NO_ANSWER
 
 BODY = b'{"quantity": 1}'
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadtests.gathering import Gathering, Outbox
-from loadtests.ledger import Ledger
+from loadtests.onsale.gathering import Gathering, Outbox
+from loadtests.proof.ledger import Ledger
 from tests.loadtests.entries import ledger, nonsense, purchase, read
 
 ENTRIES = [purchase(201, 2, 0.1, 0.2), purchase(0, 3), nonsense(), read(8, 1 / 3, 2 / 3)]

@@ -20,10 +20,11 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from db import shipped
-from loadtests import report, service
-from loadtests.ledger import Ledger
-from loadtests.service import free_port, wait_for
-from tests.postgres import Server, connect, value
+from loadtests.harness import service
+from loadtests.harness.postgres import Server, connect, value
+from loadtests.harness.service import free_port, wait_for
+from loadtests.onsale import report
+from loadtests.proof.ledger import Ledger
 
 LOCUST = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
 
@@ -42,7 +43,7 @@ class Run:
         port = free_port()
         command = [
             *LOCUST,
-            *("--locustfile", str(service.ROOT / "loadtests" / "locustfile.py")),
+            *("--locustfile", str(service.ROOT / "loadtests" / "onsale" / "locustfile.py")),
             *(f"--master-bind-port={port}", f"--master-port={port}", f"--host={url}"),
             *(f"--report={folder}", f"--html={folder / 'locust.html'}", *arguments),
         ]

@@ -9,14 +9,14 @@ from collections import Counter
 import msgspec
 import pytest
 
-from loadtests import charts, page, timeline
-from loadtests.audit import Breach
-from loadtests.ledger import Ledger
-from loadtests.page import BREACHES_SHOWN_MOST
-from loadtests.timeline import INTERVALS, Timeline
-from loadtests.verdict import BREACHES_PRINTED_MOST, Verdict, judge
+from loadtests.harness.postgres import connect, new_option, value
+from loadtests.onsale import charts, page, timeline
+from loadtests.onsale.page import BREACHES_SHOWN_MOST
+from loadtests.onsale.timeline import INTERVALS, Timeline
+from loadtests.onsale.verdict import BREACHES_PRINTED_MOST, Verdict, judge
+from loadtests.proof.audit import Breach
+from loadtests.proof.ledger import Ledger
 from tests.loadtests.entries import OPTION, ledger, nonsense, purchase, read
-from tests.postgres import connect, new_option, value
 
 BREACH = Breach("a purchase is <lost>", OPTION, "user & quantity")
 

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from loadtests.sales import SALES, Sale, put_on_sale
+from loadtests.onsale.sales import SALES, Sale, put_on_sale
 
 
 @pytest.mark.parametrize("sale", SALES.values(), ids=SALES.keys())

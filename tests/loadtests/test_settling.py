@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from loadtests import settling
-from loadtests.ledger import Entry, now
-from loadtests.settling import wait_until_at_rest
+from loadtests.harness.postgres import connect
+from loadtests.proof import settling
+from loadtests.proof.ledger import Entry, now
+from loadtests.proof.settling import wait_until_at_rest
 from tests.loadtests.entries import ledger, nonsense, purchase, read
-from tests.postgres import connect
 
 NOWHERE = "host=/nowhere"
 

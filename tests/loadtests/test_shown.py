@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests import shown
-from loadtests.ledger import NO_ANSWER, Entry
+from loadtests.proof import shown
+from loadtests.proof.ledger import NO_ANSWER, Entry
 from tests.loadtests.entries import nonsense, purchase, read
 
 NEGATIVE = "a read showed less than nothing"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from db import shipped
-from tests.postgres import Server
+from loadtests.harness.postgres import Server
 
 
 @pytest.fixture

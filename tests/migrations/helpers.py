@@ -10,7 +10,7 @@ from typing import Any
 
 from db import catalogue, shipped
 from db.backend import HISTORY_SCHEMA
-from tests.postgres import connect, value
+from loadtests.harness.postgres import connect, value
 
 MIGRATIONS = [shipped.name_of(path) for path in shipped.migration_paths()]
 PROCEDURES = [shipped.name_of(path) for path in shipped.procedure_paths()]

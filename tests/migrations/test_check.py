@@ -13,8 +13,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from db import catalogue, embedded, migrate, shipped
 from db.dump import dump_schema
+from loadtests.harness.postgres import Server, connect
 from tests.migrations.helpers import MIGRATIONS, everything, objects, run_command
-from tests.postgres import Server, connect
 
 PURCHASES = "ticketing_private.purchases"
 

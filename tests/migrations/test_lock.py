@@ -13,9 +13,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from db import embedded, lock, migrate
-from loadtests.service import wait_for
+from loadtests.harness.postgres import connect, value
+from loadtests.harness.service import wait_for
 from tests.migrations.helpers import MIGRATIONS, PROCEDURES, command, everything, run_command
-from tests.postgres import connect, value
 from tests.processes.test_startup import run
 
 

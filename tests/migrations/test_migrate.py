@@ -14,7 +14,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from db import backend, migrate, shipped
-from tests.interleaving import wait_until_blocked
+from loadtests.harness.interleaving import wait_until_blocked
+from loadtests.harness.postgres import Server, connect, new_option, value
 from tests.migrations.helpers import (
     MIGRATIONS,
     PROCEDURES,
@@ -26,7 +27,6 @@ from tests.migrations.helpers import (
     run_command,
     schemas,
 )
-from tests.postgres import Server, connect, new_option, value
 
 ROLES = ("ticketing_owner", "ticketing_service", "ticketing_operator")
 MIGRATOR = 'deployer "1"'

@@ -9,10 +9,10 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from db import migrate
+from loadtests.harness.interleaving import wait_until_blocked
+from loadtests.harness.postgres import Server, connect, value
 from tests import pgbouncer
-from tests.interleaving import wait_until_blocked
 from tests.migrations.helpers import MIGRATIONS, PROCEDURES, command, everything, run_command
-from tests.postgres import Server, connect, value
 
 LEFT_BEHIND = """
     SELECT count(*)

@@ -9,9 +9,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from db import embedded, migrate
-from tests.interleaving import wait_until_blocked
+from loadtests.harness.interleaving import wait_until_blocked
+from loadtests.harness.postgres import connect, new_option, value
 from tests.migrations.helpers import MIGRATIONS, everything, run_command
-from tests.postgres import connect, new_option, value
 from tests.processes.test_startup import run
 
 TABLE = "CREATE TABLE ticketing_private.seats (id integer, name text)"

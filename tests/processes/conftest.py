@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from loadtests import service
-from loadtests.service import Service
+from loadtests.harness import service
+from loadtests.harness.service import Service
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import service
-from loadtests.service import wait_for
+from loadtests.harness import service
+from loadtests.harness.service import wait_for
 
 _CONFIGURATION = """
 daemon off;

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import pytest
 
-from loadtests.service import Service, wait_for
-from tests import hostile, openapi
+from loadtests.harness import openapi
+from loadtests.harness.service import Service, wait_for
+from tests import hostile
 from tests.hostile import get, message, post
 from tests.processes.conftest import USER, Buyer
 

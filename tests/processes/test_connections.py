@@ -11,10 +11,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from db import shipped
-from loadtests import service
-from loadtests.service import Service, wait_for
-from tests.faults.proxy import Proxy
-from tests.postgres import connect, value
+from loadtests.faults.proxy import Proxy
+from loadtests.harness import service
+from loadtests.harness.postgres import connect, value
+from loadtests.harness.service import Service, wait_for
 from tests.processes.conftest import Buyer
 from tests.processes.test_draining import lock_option
 

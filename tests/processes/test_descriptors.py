@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import service
-from loadtests.service import Service, wait_for
-from tests.interleaving import wait_until_blocked
-from tests.postgres import connect
+from loadtests.harness import service
+from loadtests.harness.interleaving import wait_until_blocked
+from loadtests.harness.postgres import connect
+from loadtests.harness.service import Service, wait_for
 from tests.processes.conftest import USER, Answer, Buyer
 from tests.processes.test_draining import lock_option
 

@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from loadtests import service
-from loadtests.service import Service, wait_for
-from tests.interleaving import wait_until_blocked
-from tests.postgres import connect
+from loadtests.harness import service
+from loadtests.harness.interleaving import wait_until_blocked
+from loadtests.harness.postgres import connect
+from loadtests.harness.service import Service, wait_for
 from tests.processes.conftest import Buyer
 
 

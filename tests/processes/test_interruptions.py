@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from psycopg.conninfo import conninfo_to_dict
 
-from loadtests import service
-from loadtests.service import Service, wait_for
-from tests.interleaving import wait_until_blocked
-from tests.postgres import connect, value
+from loadtests.harness import service
+from loadtests.harness.interleaving import wait_until_blocked
+from loadtests.harness.postgres import connect, value
+from loadtests.harness.service import Service, wait_for
 from tests.processes.conftest import Buyer
 from tests.processes.test_draining import lock_option
 

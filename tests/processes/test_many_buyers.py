@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from loadtests import service
-from tests.postgres import connect, value
+from loadtests.harness import service
+from loadtests.harness.postgres import connect, value
 from tests.processes.conftest import Buyer
 
 ALLOCATION = 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from tests.postgres import connect, new_option
+from loadtests.harness.postgres import connect, new_option
 from tests.processes.test_startup import run
 
 USER = uuid.uuid4()

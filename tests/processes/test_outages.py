@@ -13,12 +13,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from db import migrate
-from loadtests import service
-from loadtests.service import Service, wait_for
-from tests.faults import server
-from tests.faults.server import DatabaseServer
-from tests.interleaving import wait_until_blocked
-from tests.postgres import connect
+from loadtests.faults import server
+from loadtests.faults.server import DatabaseServer
+from loadtests.harness import service
+from loadtests.harness.interleaving import wait_until_blocked
+from loadtests.harness.postgres import connect
+from loadtests.harness.service import Service, wait_for
 from tests.processes.conftest import Buyer
 from tests.processes.test_draining import lock_option
 

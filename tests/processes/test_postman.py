@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from loadtests.service import ROOT, TIMEOUT_SECONDS, Service
+from loadtests.harness.service import ROOT, TIMEOUT_SECONDS, Service
 
 NEWMAN = ROOT / "node_modules" / ".bin" / "newman"
 COLLECTION = ROOT / "postman" / "ticket-allocation.postman_collection.json"

@@ -9,9 +9,9 @@ from collections import Counter
 from concurrent.futures import Future
 from pathlib import Path
 
-from loadtests import service
-from loadtests.service import Service, wait_for
-from tests.postgres import connect
+from loadtests.harness import service
+from loadtests.harness.postgres import connect
+from loadtests.harness.service import Service, wait_for
 from tests.processes import nginx
 from tests.processes.conftest import Answer, Buyer
 from tests.processes.test_draining import lock_option

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from api.database import Database
+from api.database.database import Database
 from api.settings import Settings
 from db import migrate
-from loadtests import service
-from tests.postgres import Server, connect, new_option, value
+from loadtests.harness import service
+from loadtests.harness.postgres import Server, connect, new_option, value
 from tests.processes.conftest import USER, Buyer
 from tests.processes.test_startup import run
 

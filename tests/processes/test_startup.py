@@ -12,9 +12,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from db import migrate
-from loadtests import service
-from loadtests.service import ROOT, Service, wait_for
-from tests.postgres import Server, connect, value
+from loadtests.harness import service
+from loadtests.harness.postgres import Server, connect, value
+from loadtests.harness.service import ROOT, Service, wait_for
 from tests.processes.conftest import Buyer
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.postgres import connect, new_option, value
+from loadtests.harness.postgres import connect, new_option, value
 
 Connection = psycopg.Connection[Any]
 

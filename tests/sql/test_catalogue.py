@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from db import shipped
-from tests.postgres import value
+from loadtests.harness.postgres import value
 
 Connection = psycopg.Connection[Any]
 

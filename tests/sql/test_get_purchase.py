@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from tests.postgres import new_option, value
+from loadtests.harness.postgres import new_option, value
 
 Connection = psycopg.Connection[Any]
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from db import shipped
-from tests.postgres import connect, new_option, value
+from loadtests.harness.postgres import connect, new_option, value
 
 Connection = psycopg.Connection[Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from db import shipped
-from tests.postgres import connect
+from loadtests.harness.postgres import connect
 
 
 def test_the_service_reads_which_files_made_its_database(shared_database: str) -> None:

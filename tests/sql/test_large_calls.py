@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from api.settings import Settings
-from tests.postgres import connect, new_option, value
+from loadtests.harness.postgres import connect, new_option, value
 from tests.sql.test_purchase_tickets_batch import BATCH, USER, left
 from tests.sql.test_purchase_tickets_of_many import OF_MANY
 

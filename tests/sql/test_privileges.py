@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.postgres import Server, connect, new_option, value
+from loadtests.harness.postgres import Server, connect, new_option, value
 
 Connection = psycopg.Connection[Any]
 

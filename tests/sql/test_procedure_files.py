@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from db import shipped
-from tests.postgres import Server
+from loadtests.harness.postgres import Server
 
 VALUES = {"current_user", "false", "true"}
 """Keywords that stand for a value, and are written like one."""
@@ -99,4 +99,4 @@ def test_only_the_store_and_the_command_line_call_the_database_functions() -> No
         if re.search(r"\bticketing\.\w+", path.read_text())
     }
 
-    assert callers - {"__main__.py"} == {"store.py"}
+    assert callers - {"__main__.py"} == {"database/store.py"}

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.interleaving import wait_until_blocked
-from tests.postgres import connect, new_option, value
+from loadtests.harness.interleaving import wait_until_blocked
+from loadtests.harness.postgres import connect, new_option, value
 
 Connection = psycopg.Connection[Any]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.postgres import connect, new_option, value
+from loadtests.harness.postgres import connect, new_option, value
 from tests.sql.test_purchase_tickets_batch import (
     left,
     one_by_one,

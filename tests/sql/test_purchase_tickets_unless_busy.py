@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.postgres import connect, new_option, value
+from loadtests.harness.postgres import connect, new_option, value
 from tests.sql.test_purchase_tickets_batch import left, stored
 from tests.sql.test_purchase_tickets_of_many import USER, A, B, C, lock
 

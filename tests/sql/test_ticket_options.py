@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.postgres import connect, value
+from loadtests.harness.postgres import connect, value
 
 Connection = psycopg.Connection[Any]
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.coalescer import BUSY, Coalescer, QueueFullError, by_key
+from api.database.coalescer import BUSY, Coalescer, QueueFullError, by_key
 
 Item = tuple[str, int]
 """A key and a number."""

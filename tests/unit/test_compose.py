@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 
 from api import server, settings
 from api.settings import Settings
-from loadtests import connection, settling
+from loadtests.harness import connection
+from loadtests.proof import settling
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from api import headers, problems
-from api.lane.request import RawHeaders
+from api import problems
 from api.problems import Problem
+from api.web import headers
+from api.web.lane.request import RawHeaders
 
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 

@@ -13,12 +13,12 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 from api import logs
-from api.accepting import Acceptor
 from api.handlers.base import BaseHandler, NotFoundHandler
-from api.lane.server import Lane
-from api.messages import Answer, Request
-from api.plain import PlainServer
 from api.server import Server
+from api.web.accepting import Acceptor
+from api.web.lane.server import Lane
+from api.web.messages import Answer, Request
+from api.web.plain import PlainServer
 
 TEXT_LINE = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (\w+) +(\d{3}) (\S+) (.*) (\d+\.\d) ms ([!-~]+)"

@@ -9,7 +9,7 @@ import pytest
 
 import db
 from api import problems
-from api.coalescer import BUSY
+from api.database.coalescer import BUSY
 from api.problems import Kind, MemberError, Problem
 
 KINDS = [kind for kind in vars(problems).values() if isinstance(kind, Kind)]

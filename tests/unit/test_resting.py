@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from api import resting
-from api.resting import Resting
+from api.web import resting
+from api.web.resting import Resting
 from tests.http.wire import until
 
 

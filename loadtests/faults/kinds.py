@@ -1,0 +1,303 @@
+"""The faults, by name. Each happens, and is over when its function returns."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from random import Random
+from typing import NamedTuple
+
+import psycopg
+
+from db.embedded import DATABASE
+from loadtests.faults import standby
+from loadtests.faults.disk import filled
+from loadtests.faults.load import Load
+from loadtests.faults.proxy import Moment
+from loadtests.faults.world import POOL_SIZE, SERVICE, WORKERS, World
+from loadtests.harness.service import wait_for
+from loadtests.proof.ledger import Ledger
+
+FEWEST_DESCRIPTORS = 3
+"""The lowest limit, with which those that are open can still be used."""
+
+NEWCOMERS = 8
+"""Who connects while there is no file descriptor for them."""
+OTHERS_SECONDS_MOST = 1.5
+"""How long a request may take while other options are locked than the one it is about."""
+
+
+class Sale(NamedTuple):
+    """What is on sale while a fault happens.
+
+    Attributes:
+        hot: what most buyers want.
+        deleted: what an operator may delete, with all that was sold of it.
+    """
+
+    hot: str
+    deleted: str
+    ledger: Ledger
+
+
+class Fault(NamedTuple):
+    """A kind of fault.
+
+    Attributes:
+        happen: makes it happen, and returns when it is over.
+        is_unnoticed: whether buyers get the answers that they would get without it, but later.
+    """
+
+    happen: Callable[[World, Sale, Random], None]
+    is_unnoticed: bool
+
+
+def _kill_backend(world: World, _: Sale, random: Random) -> None:
+    """PostgreSQL takes the death of a backend for a crash: it ends all others and recovers."""
+    with world.connect() as observer:
+        pids = observer.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = %s ORDER BY pid", (SERVICE,)
+        ).fetchall()
+    with suppress(ProcessLookupError):
+        os.kill(random.choice(pids)[0], signal.SIGKILL)
+
+
+def _kill_database(world: World, _: Sale, random: Random) -> None:
+    world.database.kill()
+    time.sleep(random.uniform(0, 3))
+    world.database.start()
+
+
+def _pause_database(world: World, _: Sale, random: Random) -> None:
+    world.database.pause()
+    time.sleep(random.uniform(1, 5))
+    world.database.resume()
+
+
+def _terminate_backends(world: World, _: Sale, __: Random) -> None:
+    with world.connect() as observer:
+        observer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            (SERVICE,),
+        )
+
+
+def _kill_worker(world: World, _: Sale, random: Random) -> None:
+    killed = random.choice(world.service.workers())
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: killed not in world.service.workers(), "the worker to be replaced")
+
+
+def _kill_service(world: World, _: Sale, random: Random) -> None:
+    world.kill_service()
+
+
+def _restart_service(world: World, _: Sale, random: Random) -> None:
+    world.restart_service()
+
+
+def _cut(moment: Moment) -> Callable[[World, Sale, Random], None]:
+    def cut(world: World, _: Sale, random: Random) -> None:
+        before = world.proxy.cuts
+        world.proxy.arm(moment)
+        wait_for(lambda: world.proxy.cuts > before, f"a connection to be cut {moment.value}")
+
+    return cut
+
+
+def _cut_all(world: World, _: Sale, random: Random) -> None:
+    world.proxy.cut_all()
+
+
+def _stall_network(world: World, _: Sale, random: Random) -> None:
+    world.proxy.stall()
+    time.sleep(random.uniform(0.5, 4.5))
+    world.proxy.flow()
+
+
+def _run_pool_dry(world: World, _: Sale, random: Random) -> None:
+    """Every connection waits for a table, for less than the lock timeout, and more calls come."""
+    calls = 4 * WORKERS * POOL_SIZE
+    with ThreadPoolExecutor(calls) as threads, world.connect() as locker, locker.transaction():
+        locker.execute("LOCK TABLE ticketing_private.ticket_options")
+        # Calls that put something on sale do not share connections.
+        made = [threads.submit(world.new_option, 1) for _ in range(calls)]
+        world.wait_until_blocked(WORKERS * POOL_SIZE)
+        time.sleep(random.uniform(0, 1))
+    for each in made:
+        each.result()
+
+
+def _hold_lock(world: World, sale: Sale, random: Random) -> None:
+    """An option is locked for longer than the lock timeout."""
+    with world.connect() as locker, locker.transaction():
+        locker.execute(
+            "SELECT FROM ticketing_private.ticket_options WHERE id = %s FOR UPDATE", (sale.hot,)
+        )
+        time.sleep(random.uniform(2.2, 5))
+
+
+def _hold_locks(world: World, sale: Sale, random: Random) -> None:
+    """More options are locked than the service has connections, for longer than the lock timeout.
+
+    All of them are wanted all the time, and so are others, whose buyers must not notice.
+    """
+    held = [world.new_option(1_000_000) for _ in range(WORKERS * POOL_SIZE)]
+    others = [world.new_option(1_000_000) for _ in range(4)]
+    sale.ledger.capacities.update(dict.fromkeys((*held, *others), 1_000_000))
+    seed = random.randrange(1_000_000)
+    noticed = Ledger()
+    with world.connect() as locker, locker.transaction():
+        locker.execute(
+            "SELECT FROM ticketing_private.ticket_options WHERE id = ANY (%s::uuid[]) FOR UPDATE",
+            ([sale.hot, *held],),
+        )
+        waiting = Load(world.service.url, sale.ledger, held, buyers=2 * len(held), seed=seed)
+        selling = Load(world.service.url, noticed, others, buyers=8, seed=seed + 1)
+        time.sleep(random.uniform(2.2, 5))
+        selling.stop()
+    waiting.stop()
+    for each in noticed.entries:
+        assert each.outcome != "unknown", f"not answered, though its option was free: {each}"
+        assert each.answered_at - each.sent_at < OTHERS_SECONDS_MOST, f"it took too long: {each}"
+    assert any(each.status == 201 for each in noticed.entries)
+    for each in noticed.entries:
+        sale.ledger.entries.append(each)
+
+
+def _delete_option(world: World, sale: Sale, random: Random) -> None:
+    sale.ledger.deleted.add(sale.deleted)
+    with world.connect() as operator, operator.transaction():
+        operator.execute(
+            "SELECT FROM ticketing_private.ticket_options WHERE id = %s FOR UPDATE",
+            (sale.deleted,),
+        )
+        operator.execute(
+            "DELETE FROM ticketing_private.purchases WHERE ticket_option_id = %s", (sale.deleted,)
+        )
+        operator.execute(
+            "DELETE FROM ticketing_private.ticket_options WHERE id = %s", (sale.deleted,)
+        )
+
+
+def _replace_functions(world: World, _: Sale, random: Random) -> None:
+    world.install_next_release()
+
+
+def _run_out_of_descriptors(world: World, sale: Sale, random: Random) -> None:
+    """No process of the service can open a connection, to a client or to the database."""
+    request = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    workers = world.service.workers()
+    limits = [resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers]
+    with ExitStack() as stack:
+        for pid, (_, hard) in zip(workers, limits, strict=True):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (FEWEST_DESCRIPTORS, hard))
+        newcomers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", world.service.port), 15))
+            for _ in range(NEWCOMERS)
+        ]
+        for each in newcomers:
+            each.sendall(request)
+        if random.random() < 0.5:
+            _terminate_backends(world, sale, random)
+        time.sleep(random.uniform(0.5, 3))
+        for pid, limit in zip(workers, limits, strict=True):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+        for each in newcomers:
+            assert each.recv(1024).startswith(b"HTTP/1.1 200 "), "a newcomer got no answer"
+
+
+def _read_only(world: World, _: Sale, random: Random) -> None:
+    """Sessions are read-only: the new ones, or by ALTER SYSTEM those that are under way as well."""
+    target = random.choice([f"DATABASE {DATABASE}", "ROLE ticketing_service", "SYSTEM"])
+    with world.connect() as operator:
+        operator.execute("SET default_transaction_read_only = off")  # for this session alone
+        operator.execute(f"ALTER {target} SET default_transaction_read_only = on".encode())
+        operator.execute("SELECT pg_reload_conf()")
+        if target != "SYSTEM":
+            _terminate_backends(world, _, random)
+        time.sleep(random.uniform(0.5, 3))
+        operator.execute(f"ALTER {target} RESET default_transaction_read_only".encode())
+        operator.execute("SELECT pg_reload_conf()")
+
+
+def _change_defaults(world: World, _: Sale, random: Random) -> None:
+    """Sessions begin with other settings than those before, and later again with the old ones."""
+    target = random.choice([f"DATABASE {DATABASE}", "ROLE ticketing_service"])
+    with world.connect() as operator:
+        for setting in (
+            "datestyle = German, DMY",
+            "timezone = 'Asia/Kathmandu'",
+            "client_encoding = 'SQL_ASCII'",
+            "default_transaction_isolation = 'serializable'",
+            "standard_conforming_strings = off",
+            "synchronous_commit = off",
+            "search_path = nowhere",
+        ):
+            operator.execute(f"ALTER {target} SET {setting}".encode())
+        _terminate_backends(world, _, random)
+        time.sleep(random.uniform(0.5, 1))
+        operator.execute(f"ALTER {target} RESET ALL".encode())
+        _terminate_backends(world, _, random)
+
+
+def _fail_over(world: World, _: Sale, random: Random) -> None:
+    """For a while the address still leads to the former primary, which by then is a standby."""
+    assert world.standby is not None
+    world.database, world.standby = world.standby, world.database
+    standby.change_places(world.standby, world.database)
+    time.sleep(random.uniform(1, 3))
+    world.proxy.lead_to(world.database.socket)
+
+
+def _fill_disk(world: World, _: Sale, random: Random) -> None:
+    """No room for what is sold, and sometimes none for the log either: that ends the server."""
+    with filled(world.folder):
+        if random.random() < 0.5:
+            with world.connect() as operator, suppress(psycopg.Error):
+                operator.execute("SELECT pg_switch_wal()")
+        time.sleep(random.uniform(0.5, 2))
+    if not world.database.is_running():
+        world.database.start()
+
+
+FAULTS = {
+    "a database backend is killed": Fault(_kill_backend, is_unnoticed=True),
+    "the database's backends are terminated": Fault(_terminate_backends, is_unnoticed=True),
+    "the database server is killed and restarted": Fault(_kill_database, is_unnoticed=True),
+    "the database server stops for a while": Fault(_pause_database, is_unnoticed=True),
+    "a service process is killed": Fault(_kill_worker, is_unnoticed=False),
+    "the whole service is killed and started again": Fault(_kill_service, is_unnoticed=False),
+    "the service is restarted": Fault(_restart_service, is_unnoticed=True),
+    "connections are cut before a call": Fault(_cut(Moment.BEFORE_CALL), is_unnoticed=True),
+    "connections are cut in a call": Fault(_cut(Moment.IN_CALL), is_unnoticed=True),
+    "connections are cut after the commit": Fault(_cut(Moment.BEFORE_ANSWER), is_unnoticed=True),
+    "all connections are cut at once": Fault(_cut_all, is_unnoticed=True),
+    "the network stalls": Fault(_stall_network, is_unnoticed=True),
+    "the pool runs dry": Fault(_run_pool_dry, is_unnoticed=True),
+    "a lock is held for too long": Fault(_hold_lock, is_unnoticed=False),
+    "many options are held locked": Fault(_hold_locks, is_unnoticed=False),
+    "an option is deleted": Fault(_delete_option, is_unnoticed=True),
+    "the functions are replaced": Fault(_replace_functions, is_unnoticed=True),
+    "no file descriptor is left": Fault(_run_out_of_descriptors, is_unnoticed=True),
+    "the database is read-only for a while": Fault(_read_only, is_unnoticed=True),
+    "session defaults change in mid-sale": Fault(_change_defaults, is_unnoticed=True),
+}
+
+DISK_FAULTS = {
+    "the disk is full": Fault(_fill_disk, is_unnoticed=False),
+}
+"""These need a world that is on a small disk of its own."""
+
+STANDBY_FAULTS = {
+    "the primary fails over to a standby": Fault(_fail_over, is_unnoticed=True),
+}
+"""These need a world that has a standby."""
+
+ALL_FAULTS = FAULTS | DISK_FAULTS | STANDBY_FAULTS

@@ -1,0 +1,55 @@
+"""Buyers in threads, all the time, who reconnect when their connection breaks."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+
+from loadtests.harness.connection import TIMEOUT_SECONDS, Connection
+from loadtests.onsale import buyers
+from loadtests.proof.ledger import Ledger
+
+STOP_SECONDS_MOST = 20.0
+"""How long visits may take to come to their end."""
+
+
+class Load:
+    """Visits one after another, by a number of buyers at a time.
+
+    Args:
+        option_ids: what the buyers choose from, each as likely as it is often in it.
+        seed: of what they choose; threads decide in which order.
+    """
+
+    def __init__(
+        self, url: str, ledger: Ledger, option_ids: Sequence[str], *, buyers: int, seed: int
+    ) -> None:
+        self._url = url
+        self._ledger = ledger
+        self._option_ids = option_ids
+        self._is_over = threading.Event()
+        self._threads = [
+            threading.Thread(
+                target=self._buy, args=(random.Random(f"{seed} {number}"),), daemon=True
+            )
+            for number in range(buyers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Let every visit come to its end, and begin no other."""
+        self._is_over.set()
+        deadline = time.monotonic() + STOP_SECONDS_MOST
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        assert not any(thread.is_alive() for thread in self._threads), "visits do not end"
+
+    def _buy(self, choices: random.Random) -> None:
+        connection = Connection(self._url, patience_seconds=TIMEOUT_SECONDS)
+        while not self._is_over.is_set():
+            visit = buyers.visit(choices.choice(self._option_ids), choices)
+            buyers.play(visit, connection.send, self._ledger)
+        connection.close()

@@ -1,0 +1,107 @@
+"""A round: buyers buy, a fault happens, they go on, and all that they were told is checked."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from random import Random
+from typing import NamedTuple
+
+from loadtests.faults.kinds import ALL_FAULTS, Sale
+from loadtests.faults.load import Load
+from loadtests.faults.world import World
+from loadtests.harness.service import wait_for
+from loadtests.proof.audit import audit
+from loadtests.proof.ledger import Ledger, now
+
+BUYERS = 32
+
+RECOVERY_SECONDS_MOST = 10.0
+"""A purchase is sold again so long after a fault is over, at the latest."""
+
+SALES_FIRST = 50
+"""Purchases that are acknowledged before the fault, ..."""
+
+MOMENT_SECONDS_MOST = 0.5
+"""... which then comes at a random moment within so long, ..."""
+
+SALES_AFTER = 100
+"""... and after it, before the round ends."""
+
+
+class Round(NamedTuple):
+    """What a round was like.
+
+    Attributes:
+        totals: requests by kind and outcome.
+        recovery_seconds: from the end of the fault to the first purchase sent and sold after it.
+    """
+
+    fault: str
+    totals: Counter[str]
+    recovery_seconds: float
+
+
+def play_round(world: World, fault: str, seed: int) -> Round:
+    """Play a round, and fail if a promise was broken.
+
+    Args:
+        fault: a name of `ALL_FAULTS`.
+        seed: of all that is left to chance.
+    """
+    random = Random(f"{seed} {fault}")
+    ledger = Ledger()
+    hot, small, deleted = (world.new_option(each) for each in (1_000_000, 300, 100_000))
+    ledger.capacities.update({hot: 1_000_000, small: 300, deleted: 100_000})
+    sale = Sale(hot, deleted, ledger)
+
+    load = Load(world.service.url, ledger, [hot] * 6 + [small, deleted], buyers=BUYERS, seed=seed)
+    try:
+        _wait_for_sales(ledger, 0, SALES_FIRST)
+        time.sleep(random.uniform(0, MOMENT_SECONDS_MOST))
+        ALL_FAULTS[fault].happen(world, sale, random)
+        over_at = now()
+        _wait_for_sales(ledger, over_at, SALES_AFTER)
+    finally:
+        load.stop()
+    recovery_seconds = _recovered_at(ledger, over_at) - over_at
+
+    world.wait_until_settled()
+    breaches = audit(ledger, world.operator_conninfo)
+    assert not breaches, f"{len(breaches)} breaches of the promise: {breaches[:10]}"
+    world.check_connections()
+    world.check_log()
+    assert recovery_seconds <= RECOVERY_SECONDS_MOST
+    _check_buyers(fault, ledger)
+    return Round(fault, ledger.totals(), recovery_seconds)
+
+
+def _check_buyers(fault: str, ledger: Ledger) -> None:
+    """Fail if buyers noticed more of the fault than they may."""
+    if ALL_FAULTS[fault].is_unnoticed:
+        unknown = [each for each in ledger.entries if each.outcome == "unknown"]
+        assert not unknown, f"{len(unknown)} requests failed: {unknown[:10]}"
+    sends = Counter(each.user_id for each in ledger.entries if each.user_id is not None)
+    for each in ledger.entries:
+        if each.outcome != "unknown":
+            del sends[each.user_id]
+    again = {user_id: count for user_id, count in sends.items() if count > 1}
+    assert not again, f"buyers sent a purchase again and again, and still do not know: {again}"
+
+
+def _wait_for_sales(ledger: Ledger, since: float, count: int) -> None:
+    """Wait until so many purchases were sent since then, and sold."""
+    wait_for(lambda: len(_sales(ledger, since)) >= count, f"{count} sales")
+
+
+def _recovered_at(ledger: Ledger, since: float) -> float:
+    return min(_sales(ledger, since))
+
+
+def _sales(ledger: Ledger, since: float) -> list[float]:
+    """When the purchases were answered that were sent since then and sold."""
+    return [
+        each.answered_at
+        for each in ledger.entries
+        if each.kind == "purchase" and each.status == 201 and each.sent_at >= since
+    ]

@@ -1,0 +1,111 @@
+"""Rounds of requests that schemathesis makes up from the document, good ones and bad.
+
+Each round asks a service of its own, in two runs of schemathesis: one request at a time, and then
+requests that follow the links of answers. One run with both would have the second take ids from
+what the first has seen, and end early: see ``schemathesis.toml``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from loadtests.harness import openapi, postgres, service
+from loadtests.harness.service import ROOT
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
+ONE_BY_ONE = "examples,coverage,fuzzing"
+if sys.version_info < (3, 11):
+    # What there is for it takes 20 seconds to look for a UUID that is none, to cover that too.
+    ONE_BY_ONE = "examples,fuzzing"
+FOLLOWING_LINKS = "stateful"
+
+ALLOCATIONS = {
+    "00000000-0000-4000-8000-000000000001": 2_147_483_647,
+    "00000000-0000-4000-8000-000000000002": 100,
+    "00000000-0000-4000-8000-000000000003": 0,
+}
+"""What is on sale, and how much of it. The configuration names these, and the purchase."""
+
+PURCHASE = "00000000-0000-4000-8000-000000000004"
+
+
+class FindingError(Exception):
+    """Something is not as the document says it is; the message is what schemathesis says."""
+
+
+def play_round(
+    conninfo: str, seed: int, examples: int, tell: Callable[[str], None] = lambda _: None
+) -> int:
+    """Ask a service on the database, which is fresh, and return how many requests were made.
+
+    Args:
+        seed: the same one makes the same requests.
+        examples: how many for each operation, of those that are left to chance.
+        tell: called with a line for each run.
+
+    Raises:
+        FindingError: after the first run that has one.
+    """
+    _fill(conninfo)
+    cases = 0
+    with service.running(DATABASE_URL=conninfo, WORKERS="2") as served:
+        workers = served.workers()
+        for phases in (ONE_BY_ONE, FOLLOWING_LINKS):
+            made = _run(served.url, phases, seed, examples)
+            tell(f"seed {seed}: {phases}: {made} cases")
+            cases += made
+        if served.workers() != workers:
+            raise FindingError(f"{served.log()}\na worker died")
+        if served.logged(r"Traceback| ERROR | CRITICAL "):
+            raise FindingError(f"{served.log()}\nthe log has an error")
+    return cases
+
+
+def _fill(conninfo: str) -> None:
+    """Put on sale, and sell, what requests ask for besides what they make themselves."""
+    with postgres.connect(conninfo) as connection:
+        for option, allocation in ALLOCATIONS.items():
+            connection.execute(
+                "SELECT ticketing.create_ticket_option('a', 'b', %s::integer, %s)",
+                (allocation, option),
+            )
+        connection.execute(
+            "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid, 2, %s::uuid)",
+            (next(iter(ALLOCATIONS)), PURCHASE, PURCHASE),
+        )
+
+
+def _run(url: str, phases: str, seed: int, examples: int) -> int:
+    """Run schemathesis, and return how many requests it made."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Loaded from its address, the document would be the one path that is not asked for.
+        document = Path(folder) / "openapi.json"
+        with urllib.request.urlopen(f"{url}/openapi.json") as answer:
+            document.write_bytes(answer.read())
+        command = [sys.executable, "-m", "schemathesis.cli", "--no-color"]
+        command += ["--config-file", str(CONFIGURATION), "run", str(document), "--url", url]
+        command += ["--phases", phases, "--seed", str(seed), "--max-examples", str(examples)]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+    made = re.search(r"(\d+) generated, \1 passed", done.stdout)
+    tested = re.search(r"Tested: (\d+)", done.stdout)
+    if done.returncode or not made or not tested:
+        raise FindingError(done.stdout)
+    if phases == ONE_BY_ONE and int(tested[1]) != openapi.operations():
+        raise FindingError(f"{done.stdout}\nnot every operation was tested")
+    return int(made[1])

@@ -1,0 +1,66 @@
+"""``make loadtest``: the sales of locustfile.py against a fresh service, as an exit code.
+
+``--sale NAME`` plays only that one; all other arguments are Locust's, such as ``--processes 2``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+
+from db import embedded, migrate
+from loadtests.harness import service
+from loadtests.onsale.report import PAGE_FILE
+from loadtests.onsale.sales import SALES
+
+FOLDER = Path(__file__).parent
+
+REPORTS = FOLDER.parent / "reports"
+
+
+def main() -> int:
+    """Play the sales one after the other, and return 0 if every verdict is good."""
+    parser = argparse.ArgumentParser(prog="make loadtest", description=__doc__)
+    parser.add_argument("--sale", choices=list(SALES), help="only this one")
+    arguments, for_locust = parser.parse_known_args()
+    names = [arguments.sale] if arguments.sale else list(SALES)
+    with tempfile.TemporaryDirectory() as folder, embedded.serving(Path(folder)) as database:
+        migrate.migrate(database)
+        service_url = make_conninfo(database, user="ticketing_service")
+        operator_url = make_conninfo(database, user="ticketing_operator")
+        with service.running(DATABASE_URL=service_url, WORKERS="2") as served:
+            verdicts = {name: play(name, served.url, operator_url, for_locust) for name in names}
+    print()
+    for name, is_good in verdicts.items():
+        print(f"{'PASSED' if is_good else 'FAILED'}: {name}, {REPORTS / name / PAGE_FILE}")
+    return 0 if all(verdicts.values()) else 1
+
+
+def play(name: str, url: str, operator_url: str, for_locust: list[str]) -> bool:
+    """Play a sale in Locust, and return whether its verdict is good."""
+    reports = REPORTS / name
+    # What an earlier run left there must not pass for the verdict of one that breaks off.
+    shutil.rmtree(reports, ignore_errors=True)
+    port = service.free_port()
+    command = [
+        *(sys.executable, "-m", "locust", "--locustfile", str(FOLDER / "locustfile.py")),
+        *("--headless", "--only-summary", "--loglevel=WARNING"),
+        *(f"--host={url}", f"--sale={name}"),
+        *(f"--report={reports}", f"--html={reports / 'locust.html'}"),
+        # For runs with --processes: a port of its own, and no waiting for workers that never come.
+        *(f"--master-bind-port={port}", f"--master-port={port}", "--expect-workers-max-wait=60"),
+        *for_locust,
+    ]
+    environment = {**os.environ, "OPERATOR_DATABASE_URL": operator_url}
+    return subprocess.run(command, env=environment).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,324 @@
+"""An on-sale in Locust. Its exit code is the verdict: 0 if it is proven that nothing was oversold,
+that nothing was lost, and that every answer was true.
+
+    locust --locustfile loadtests/onsale/locustfile.py --host http://127.0.0.1:3000 --sale stampede
+
+The process that is not a worker puts the options on sale, gathers what the workers noted, and at
+the end of each test audits it through SQL. The environment's OPERATOR_DATABASE_URL says how to ask
+the database, as ``ticketing_operator``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import gevent
+from locust import LoadTestShape, User, events, runners, task
+from locust.env import Environment
+from locust.exception import CatchResponseError, RescheduleTaskImmediately
+from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+
+from loadtests.harness.connection import TIMEOUT_SECONDS, Connection
+from loadtests.onsale import buyers, page, report, sales, verdict
+from loadtests.onsale.buyers import Answer, Request
+from loadtests.onsale.gathering import Gathering, Outbox
+from loadtests.proof.ledger import Ledger
+
+# A load worker on a busy machine is not gone when it was silent for three seconds.
+runners.HEARTBEAT_LIVENESS = 15
+
+STOP_SECONDS = TIMEOUT_SECONDS + 5
+"""How long buyers may take to end their visits when the sale is over, unless --stop-timeout says
+more. What is then cut off is unknown."""
+
+BUYERS_SECONDS_MAX = 60.0
+"""How long a sale waits for its first buyer."""
+
+GATHERING_SECONDS = 10.0
+"""How much longer the master waits for what the workers noted."""
+
+LAST_PART = "the last part of the ledger"
+SALE_IS_OVER = "the sale is over"
+"""Messages between master and workers."""
+
+
+class OnSale:
+    """The test that runs, or that ran last, as this process sees it.
+
+    Args:
+        options: Locust's, with `on_sale` as `open_sale` made it. Locust sends them to a worker with
+            every order for users, so also one that connects late knows what is on sale.
+
+    Attributes:
+        outbox: used by a worker.
+        gathering: used by the master.
+        doubts: about the ledger, so far.
+        is_open: whether the verdict is still to come.
+    """
+
+    def __init__(self, options: Namespace) -> None:
+        self.sale = chosen_sale(options)
+        self.seed: str = options.on_sale["seed"]
+        self.ledger = Ledger()
+        self.ledger.title = f"{options.sale}, seed {self.seed}"
+        self.ledger.capacities = options.on_sale["capacities"]
+        self.option_ids = list(self.ledger.capacities)
+        self.user_numbers = itertools.count()
+        self.outbox = Outbox(self.ledger)
+        self.gathering = Gathering(self.ledger)
+        self.doubts: list[str] = []
+        self.is_open = True
+        self._opened_at = time.perf_counter()
+        self._begun_at: float | None = None
+
+    def seconds(self, buyers_now: int) -> float:
+        """How long the sale has lasted, now that so many buyers are there.
+
+        Its time begins with its first buyer: load workers on a busy machine take a while. It begins
+        without one after `BUYERS_SECONDS_MAX`.
+        """
+        now = time.perf_counter()
+        if self._begun_at is None:
+            if not buyers_now and now - self._opened_at < BUYERS_SECONDS_MAX:
+                return 0.0
+            self._begun_at = now
+            print("The sale has begun", flush=True)
+        return now - self._begun_at
+
+
+on_sale: OnSale | None = None
+page_of_verdict = "No test has come to its end."
+
+
+def options_of(environment: Environment) -> Namespace:
+    """What the command line, the environment or the web page says."""
+    options = environment.parsed_options
+    assert isinstance(options, Namespace)
+    return options
+
+
+def chosen_sale(options: Namespace) -> sales.Sale:
+    """The sale that the options ask for."""
+    sale = sales.SALES[options.sale]
+    return sale._replace(
+        seconds=options.seconds or sale.seconds, buyers=options.buyers or sale.buyers
+    )
+
+
+class Buyer(User):
+    """A place in the crowd: one buyer after another, on one connection."""
+
+    def on_start(self) -> None:
+        assert on_sale is not None
+        number = next(on_sale.user_numbers)
+        self.choices = Random(f"{on_sale.seed} {self.environment.runner.worker_index} {number}")
+        self.connection = Connection(self.environment.host)
+
+    @task
+    def visit(self) -> None:
+        """Come, look, purchase, leave; and leave the place empty for a while."""
+        assert on_sale is not None
+        if not on_sale.option_ids:
+            gevent.sleep(1)  # Crowd is about to end it
+            return
+        option_id = on_sale.sale.choose(on_sale.option_ids, self.choices)
+        buyers.play(buyers.visit(option_id, self.choices), self.send, on_sale.ledger)
+        gevent.sleep(self.choices.uniform(*on_sale.sale.pause_seconds))
+        # Without Locust's own waiting: whoever waits when the test ends is killed, and may by then
+        # have sent the first request of the next visit.
+        raise RescheduleTaskImmediately
+
+    def send(self, request: Request) -> Answer:
+        """Send it, and count it in Locust's statistics."""
+        started = time.perf_counter()
+        answer = self.connection.send(request)
+        self.environment.events.request.fire(
+            request_type=request.method,
+            name=request.name,
+            response_time=(time.perf_counter() - started) * 1000,
+            response_length=len(answer.body),
+            context={},
+            exception=None
+            if answer.status in request.expected
+            else CatchResponseError(f"answered {answer.status}" if answer.status else "no answer"),
+        )
+        return answer
+
+
+class Crowd(LoadTestShape):
+    """As many buyers as the chosen sale has, and the end when it is over."""
+
+    def tick(self) -> tuple[int, float] | None:
+        """How many buyers there are now, and how many may arrive in a second."""
+        assert self.runner is not None
+        sale = chosen_sale(options_of(self.runner.environment))
+        if on_sale is None or not on_sale.is_open:
+            # Putting the options on sale takes a while.
+            buyers_now = sale.buyers_at(0)
+        elif on_sale.option_ids:
+            buyers_now = sale.buyers_at(on_sale.seconds(self.runner.user_count))
+        else:
+            buyers_now = None
+        return None if buyers_now is None else (buyers_now, sale.buyers)
+
+
+@events.init_command_line_parser.add_listener
+def add_options(parser: Any) -> None:
+    """Add what only this locustfile has."""
+    group = parser.add_argument_group("The sale")
+    add = group.add_argument
+    add("--sale", choices=list(sales.SALES), default="stampede", env_var="SALE", help="Which one")
+    add("--seconds", type=float, default=0.0, env_var="SALE_SECONDS", help="How long; 0: its own")
+    add("--buyers", type=int, default=0, env_var="SALE_BUYERS", help="How many; 0: its own")
+    add("--seed", default="", env_var="SALE_SEED", help="Of what buyers choose; empty: a new one")
+    add(
+        "--report",
+        default="",
+        env_var="SALE_REPORT",
+        metavar="FOLDER",
+        help="Where the ledger and the page with the verdict are left; empty: nowhere",
+    )
+
+
+@events.init.add_listener
+def prepare(environment: Environment, **_: Any) -> None:
+    """Assume the worst, until an audit says otherwise."""
+    runner = environment.runner
+    assert runner is not None
+    if isinstance(runner, WorkerRunner):
+        # Stops the buyers, and so sends the last part.
+        runner.register_message(SALE_IS_OVER, lambda **_: runner.stop())
+    else:
+        environment.process_exit_code = 1
+        environment.stop_timeout = max(environment.stop_timeout, STOP_SECONDS)
+    if isinstance(runner, MasterRunner):
+        runner.register_message(LAST_PART, gather_last_part)
+    if environment.web_ui is not None and environment.web_ui.app is not None:
+        environment.web_ui.app.add_url_rule("/verdict", "verdict", lambda: page_of_verdict)
+
+    @environment.events.quitting.add_listener
+    def end_test(**_: Any) -> None:
+        # It may be under way when Locust is told to quit. This listener is added here, after those
+        # of Locust, to be called before them: with one of them a worker takes its leave.
+        runner.quit()
+
+    @environment.events.quit.add_listener
+    def repeat_verdict(exit_code: int, **_: Any) -> None:
+        # Below Locust's statistics.
+        if not isinstance(runner, WorkerRunner):
+            print("PASSED" if exit_code == 0 else "FAILED", flush=True)
+
+
+@events.test_start.add_listener
+def open_sale(environment: Environment, **_: Any) -> None:
+    """Put the options on sale, before the first buyer comes."""
+    global on_sale
+    options = options_of(environment)
+    if isinstance(environment.runner, WorkerRunner):
+        on_sale = OnSale(options)
+        return
+    environment.process_exit_code = 1
+    options.on_sale = {"capacities": {}, "seed": options.seed or secrets.token_hex(4)}
+    doubts = []
+    try:
+        if not environment.host:
+            raise RuntimeError("--host does not say where the service is")
+        options.on_sale["capacities"] = sales.put_on_sale(chosen_sale(options), environment.host)
+    except Exception as error:
+        # Locust would only log it.
+        doubts.append(f"there is no sale: {error}")
+    on_sale = OnSale(options)
+    on_sale.doubts += doubts
+    print(f"On sale: {on_sale.ledger.title}", flush=True)
+    if isinstance(environment.runner, MasterRunner):
+        for worker in environment.runner.clients:
+            on_sale.gathering.expect(worker)
+
+
+@events.worker_connect.add_listener
+def expect_worker(client_id: str, **_: Any) -> None:
+    """Remember a worker that connects while a sale is on."""
+    if on_sale is not None and on_sale.is_open:
+        on_sale.gathering.expect(client_id)
+
+
+@events.report_to_master.add_listener
+def send_part(data: dict[str, Any], **_: Any) -> None:
+    """Give a worker's regular report what was noted since the one before."""
+    if on_sale is not None:
+        data["ledger"] = on_sale.outbox.next_part()
+
+
+@events.worker_report.add_listener
+def gather_part(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    """Take that in."""
+    if on_sale is not None and "ledger" in data:
+        on_sale.gathering.add(client_id, data["ledger"])
+
+
+def gather_last_part(environment: Environment, msg: Any) -> None:
+    """Take in what comes when the buyers of a worker have gone."""
+    if on_sale is not None:
+        on_sale.gathering.add(msg.node_id, msg.data)
+
+
+@events.test_stop.add_listener
+def close_sale(environment: Environment, **_: Any) -> None:
+    """Give the verdict; as a worker, hand over the rest of the ledger."""
+    global page_of_verdict
+    if on_sale is None:
+        return
+    runner = environment.runner
+    if isinstance(runner, WorkerRunner):
+        runner.send_message(LAST_PART, on_sale.outbox.next_part(is_last=True))
+        return
+    if isinstance(runner, MasterRunner):
+        wait_for_workers(runner, on_sale.gathering)
+    on_sale.is_open = False
+    found = verdict.judge(
+        on_sale.ledger,
+        os.environ.get("OPERATOR_DATABASE_URL"),
+        [*on_sale.doubts, *on_sale.gathering.losses(), *errors_of_users(environment)],
+    )
+    print(found.text(), flush=True)
+    page_of_verdict = page.render(found)
+    if folder := options_of(environment).report:
+        report.write(found, Path(folder))
+    # Last, because Locust goes on when something above fails.
+    if found.is_good:
+        environment.process_exit_code = 0
+
+
+def wait_for_workers(runner: MasterRunner, gathering: Gathering) -> None:
+    """Wait until each worker has handed over its ledger, or is gone.
+
+    Locust itself calls `test_stop` on the master before the workers are told to stop, unless it was
+    the web page that stopped the test.
+    """
+    for worker in list(runner.clients):
+        runner.send_message(SALE_IS_OVER, client_id=worker)
+    deadline = time.monotonic() + runner.environment.stop_timeout + GATHERING_SECONDS
+    while time.monotonic() < deadline:
+        if all(is_gone(runner, worker) for worker in gathering.open()):
+            return
+        gevent.sleep(0.05)
+
+
+def is_gone(runner: MasterRunner, worker: str) -> bool:
+    """Whether the worker will not send anything any longer."""
+    return worker not in runner.clients or runner.clients[worker].state == STATE_MISSING
+
+
+def errors_of_users(environment: Environment) -> Iterator[str]:
+    """What went wrong in the load test itself."""
+    assert environment.runner is not None
+    for error in environment.runner.exceptions.values():
+        yield f"the load test failed {error['count']} times: {error['msg']}"

@@ -1,0 +1,132 @@
+"""What happened when: a ledger's figures in the course of time, for charts.
+
+All times are seconds since the first request of the sale was sent.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger
+
+Points = list[tuple[float, float]]
+
+INTERVALS = 40
+"""Into how many a sale is divided, where something is counted for each."""
+
+MOMENTS = 160
+"""At how many a figure is taken that has one at every moment."""
+
+
+class Latencies(NamedTuple):
+    """How long answers took, in milliseconds.
+
+    Attributes:
+        answers: how many there were; the half took no longer than p50, and so on.
+    """
+
+    answers: int
+    p50: float
+    p90: float
+    p99: float
+    most: float
+
+
+class Interval(NamedTuple):
+    """A part of the sale.
+
+    Attributes:
+        begins: and
+        ends: when.
+        outcomes: of the requests that were answered in it, or that got no answer.
+        latencies: of their answers; None if there was none.
+    """
+
+    begins: float
+    ends: float
+    outcomes: Counter[str]
+    latencies: Latencies | None
+
+
+class Timeline:
+    """The course of a sale.
+
+    Attributes:
+        seconds: from the first sending to the last answer.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._start = min((entry.sent_at for entry in ledger.entries), default=0.0)
+        end = max((entry.answered_at for entry in ledger.entries), default=self._start)
+        self.seconds = (end - self._start) or 1.0
+
+    def sold(self) -> Points:
+        """Tickets that buyers had been told are theirs, at each moment."""
+        told: dict[str | None, Entry] = {}
+        for entry in sorted(self._ledger.entries, key=lambda entry: entry.answered_at):
+            if entry.kind == "purchase" and entry.outcome == "acknowledged":
+                told.setdefault(entry.user_id, entry)
+        return self._adding_up(
+            0, ((entry.answered_at, entry.quantity or 0) for entry in told.values())
+        )
+
+    def left(self) -> Points:
+        """Tickets of all options that the latest reads had shown, at each moment."""
+        latest = dict(self._ledger.capacities)
+        changes = []
+        for entry in sorted(self._ledger.entries, key=lambda entry: entry.answered_at):
+            if entry.left is not None and entry.option_id in latest:
+                changes.append((entry.answered_at, entry.left - latest[entry.option_id]))
+                latest[entry.option_id] = entry.left
+        return self._adding_up(sum(self._ledger.capacities.values()), changes)
+
+    def intervals(self) -> list[Interval]:
+        """The sale, divided into parts of equal length."""
+        length = self.seconds / INTERVALS
+        entries: list[list[Entry]] = [[] for _ in range(INTERVALS)]
+        for entry in self._ledger.entries:
+            place = int((entry.answered_at - self._start) / length)
+            entries[min(place, INTERVALS - 1)].append(entry)
+        return [
+            Interval(
+                number * length,
+                (number + 1) * length,
+                Counter(entry.outcome for entry in own),
+                latencies(own),
+            )
+            for number, own in enumerate(entries)
+        ]
+
+    def _adding_up(self, start: float, changes: Iterable[tuple[float, float]]) -> Points:
+        times, values = [], [start]
+        for at, change in changes:
+            times.append(at - self._start)
+            values.append(values[-1] + change)
+        moments = [self.seconds * number / MOMENTS for number in range(MOMENTS + 1)]
+        return [(moment, values[bisect_right(times, moment)]) for moment in moments]
+
+
+def latencies(entries: Iterable[Entry]) -> Latencies | None:
+    """How long the answers of these took; None if there was none."""
+    milliseconds = sorted(
+        (entry.answered_at - entry.sent_at) * 1000 for entry in entries if entry.status != NO_ANSWER
+    )
+    if not milliseconds:
+        return None
+    return Latencies(
+        len(milliseconds),
+        _percentile(milliseconds, 0.5),
+        _percentile(milliseconds, 0.9),
+        _percentile(milliseconds, 0.99),
+        milliseconds[-1],
+    )
+
+
+def _percentile(ordered: Sequence[float], part: float) -> float:
+    """The value that so large a part of them does not exceed."""
+    return ordered[math.ceil(len(ordered) * part) - 1]

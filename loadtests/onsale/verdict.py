@@ -1,0 +1,71 @@
+"""The verdict on a sale: whether the promise was kept, or why that could not be found out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from loadtests.proof.audit import Breach, audit
+from loadtests.proof.ledger import Ledger
+from loadtests.proof.settling import wait_until_at_rest
+
+BREACHES_PRINTED_MOST = 20
+
+
+class Verdict(NamedTuple):
+    """What is known of a sale when it is over.
+
+    Attributes:
+        breaches: of the promise, as the audit found them.
+        doubts: why the ledger or the audit is not to be trusted; with one, nothing is proven.
+            (Where a part of the ledger is lost, the audit finds purchases that nobody asked for.)
+    """
+
+    ledger: Ledger
+    breaches: list[Breach]
+    doubts: list[str]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it is proven that the promise was kept."""
+        return not self.breaches and not self.doubts
+
+    def sentence(self) -> str:
+        """It, in a line."""
+        if self.doubts:
+            return "FAILED: nothing is proven"
+        if self.breaches:
+            times = "once" if len(self.breaches) == 1 else f"{len(self.breaches):,} times"
+            return f"FAILED: the promise was broken {times}"
+        return "PASSED: nothing was oversold, nothing was lost, and every answer was true"
+
+    def text(self) -> str:
+        """It, with totals and reasons, for a terminal."""
+        lines = [self.ledger.title]
+        lines += [f"  {count:>9} {what}" for what, count in sorted(self.ledger.totals().items())]
+        lines += [f"  {doubt}" for doubt in self.doubts]
+        lines += [
+            f"  {breach.sentence} (option {breach.option_id}: {breach.particulars})"
+            for breach in self.breaches[:BREACHES_PRINTED_MOST]
+        ]
+        if len(self.breaches) > BREACHES_PRINTED_MOST:
+            lines.append(f"  and {len(self.breaches) - BREACHES_PRINTED_MOST} more")
+        return "\n".join([*lines, self.sentence()])
+
+
+def judge(ledger: Ledger, operator_conninfo: str | None, doubts: Sequence[str] = ()) -> Verdict:
+    """Wait until the service is at rest, audit, and say what was found.
+
+    Args:
+        operator_conninfo: how to ask the database, as ``ticketing_operator``.
+        doubts: what speaks against the ledger, whatever the audit finds.
+    """
+    if operator_conninfo is None:
+        return Verdict(ledger, [], [*doubts, "OPERATOR_DATABASE_URL does not say what to audit"])
+    try:
+        wait_until_at_rest(ledger, operator_conninfo)
+        return Verdict(ledger, audit(ledger, operator_conninfo), list(doubts))
+    except Exception as error:
+        # Whatever it is: an audit that did not come to its end is no proof.
+        reason = f"the audit could not be made: {type(error).__name__}: {error}".rstrip()
+        return Verdict(ledger, [], [*doubts, reason])

@@ -1,0 +1,82 @@
+"""Each kind of fault once, under load; ``make faults`` has many more of them."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from db import shipped
+from loadtests.faults import disk, world
+from loadtests.faults.kinds import DISK_FAULTS, FAULTS, STANDBY_FAULTS
+from loadtests.faults.rounds import play_round
+from loadtests.faults.world import World
+
+SEED = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(1_000_000)))
+
+LOOKED_UP = "\n            AND purchase.id = ANY (purchase_ids)"
+FORGOTTEN = LOOKED_UP + " AND uuid_extract_version(purchase.id) <> 7"
+STORED_AS = "purchase_ids[sold.place],"
+STORED_ANEW = """
+    CASE WHEN EXISTS (
+        SELECT FROM ticketing_private.purchases AS purchase
+        WHERE purchase.ticket_option_id = option_id AND purchase.id = purchase_ids[sold.place]
+    ) THEN gen_random_uuid() ELSE purchase_ids[sold.place] END,"""
+
+
+@pytest.fixture(scope="module")
+def lasting_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world.running(tmp_path_factory.mktemp("world")) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _print_seed() -> None:
+    """pytest shows it when a test fails; FAULTS_SEED takes it."""
+    print(f"FAULTS_SEED={SEED}")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_promise_is_kept_when(lasting_world: World, fault: str) -> None:
+    play_round(lasting_world, fault, SEED)
+
+
+@pytest.mark.parametrize("fault", DISK_FAULTS)
+def test_the_promise_is_kept_on_a_small_disk_when(tmp_path: Path, fault: str) -> None:
+    try:
+        with disk.small_disk(tmp_path), world.running(tmp_path) as made:
+            play_round(made, fault, SEED)
+    except disk.CannotMountError as error:
+        pytest.skip(f"a small disk cannot be mounted: {error}")
+
+
+@pytest.mark.parametrize("fault", STANDBY_FAULTS)
+def test_the_promise_is_kept_with_a_standby_when(tmp_path: Path, fault: str) -> None:
+    with world.running(tmp_path, has_standby=True) as made:
+        play_round(made, fault, SEED)
+
+
+def test_a_function_that_forgets_what_it_has_stored_is_found_out(tmp_path: Path) -> None:
+    """The negative control: calls are sent again after the commit, and the audit sees it.
+
+    The function forgets only ids that the service chose, not those that come from a buyer's key.
+    """
+    source = (shipped.PROCEDURES / "purchase_tickets_batch.sql").read_text()
+    assert (source.count(LOOKED_UP), source.count(STORED_AS)) == (1, 1)
+    forgetful = source.replace(LOOKED_UP, FORGOTTEN).replace(STORED_AS, STORED_ANEW)
+
+    with world.running(tmp_path, BATCH_OPTIONS="one") as made:
+        with made.connect() as operator:
+            operator.execute(forgetful.encode())
+        play_round(made, "an option is deleted", SEED)
+        with pytest.raises(AssertionError, match="a purchase is stored more than once"):
+            cut_after_commits(made, 20)
+
+
+def cut_after_commits(world: World, rounds: int) -> None:
+    """Several rounds, because a cut may hit reads, or buyers who all have a key."""
+    for seed in range(SEED, SEED + rounds):
+        play_round(world, "connections are cut after the commit", seed)
