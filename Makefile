@@ -7,21 +7,24 @@ NEWMAN_VERSION := 6.2.1
 # One process for each core of a small machine. Starting them costs more than a part of the suite.
 IN_PARALLEL := --numprocesses=2 --dist=worksteal
 
-.PHONY: help serve test lint format schema loadtest faults schemathesis differential bench postman clean
+.PHONY: help serve test coverage lint format schema loadtest faults schemathesis differential bench postman
+.PHONY: install-dev package clean
 
 help:
 	@echo 'make serve        serve on port 3000, on an embedded PostgreSQL'
 	@echo 'make test         run the whole suite'
-	@echo 'make lint         check formatting, rules, types and migrations'
+	@echo 'make coverage     run the suite and report what it does not reach; details in htmlcov/'
+	@echo 'make lint         check formatting, rules, types and SQL'
 	@echo 'make format       format the code'
-	@echo 'make schema       make db/schema.sql and db/catalogue.json anew'
+	@echo 'make schema       regenerate db/schema.sql and db/catalogue.json'
 	@echo 'make loadtest     prove with Locust that nothing is oversold'
-	@echo 'make faults       kill, stop and cut what it runs on, and see that nothing is lost'
-	@echo 'make schemathesis ask 20000 things made up from the document'
-	@echo 'make differential ask both HTTP servers the same 10000 things'
-	@echo 'make bench        measure how fast it is (needs wrk)'
+	@echo 'make faults       break what the service runs on, under load, and prove that nothing is lost'
+	@echo 'make schemathesis fuzz the API: 20,000 requests generated from openapi.json'
+	@echo 'make differential compare both HTTP servers over 10,000 generated requests'
+	@echo 'make bench        measure throughput and latency (needs wrk)'
 	@echo 'make postman      run the Postman collection (needs Node.js)'
-	@echo 'make clean        remove what make made, except data'
+	@echo 'make package      build the sdist and the wheel, install and try them'
+	@echo 'make clean        remove everything that make created, except data'
 
 serve: $(VENV)/.installed
 	@$(BIN)/python -m api serve
@@ -29,6 +32,9 @@ serve: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@echo 'Running the suite, against a PostgreSQL of its own.'
 	@$(BIN)/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
+
+coverage: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest $(IN_PARALLEL) --cov --cov-report=html --cov-report=term:skip-covered $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -61,8 +67,11 @@ bench: $(VENV)/.installed-dev
 postman: $(VENV)/.installed-dev node_modules/.bin/newman
 	@$(BIN)/python -m pytest tests/processes/test_postman.py
 
+package:
+	@PYTHON=$(PYTHON) .ci/package
+
 clean:
-	rm -rf $(VENV) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) node_modules build dist htmlcov .coverage* *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	    loadtests/reports
 
 node_modules/.bin/newman:
@@ -91,3 +100,14 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo 'Installing what the tests need into $(VENV)'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# With which versions of what setup.py requires: `pinned` is constraints.txt, `oldest` is
+# constraints-oldest.txt, `newest` is whatever setup.py allows.
+TORNADO ?= pinned
+VERSIONS_pinned := -c constraints.txt
+VERSIONS_oldest := -r constraints-oldest.txt
+VERSIONS_newest := --upgrade tornado httptools
+
+install-dev: $(VENV)/.installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(VERSIONS_$(TORNADO)) -e .
+	@touch $(VENV)/.installed $(VENV)/.installed-dev
