@@ -49,7 +49,7 @@ setup(
             "procedures/*.sql",
         ],
     },
-    # Bounds that the suite was run with: the oldest by hand, the newest as pinned in constraints.txt.
+    # The suite was run with both ends: constraints-oldest.txt and constraints.txt.
     install_requires=[
         "tornado>=6.5,<6.7",
         "httptools>=0.8,<0.10",  # older ones refuse a tab after a Content-Length

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from loadtests.faults import world
+from loadtests.faults import rig
 from loadtests.faults.disk import CannotMountError, small_disk
-from loadtests.faults.kinds import ALL_FAULTS, DISK_FAULTS, STANDBY_FAULTS
+from loadtests.faults.injections import ALL_FAULTS, DISK_FAULTS, STANDBY_FAULTS
 from loadtests.faults.rounds import Round, play_round
 
 
@@ -38,7 +38,7 @@ def main() -> int:
     started_at, played = time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         Path(folder).chmod(0o755)
-        lasting = stack.enter_context(world.running(Path(folder)))
+        lasting = stack.enter_context(rig.running(Path(folder)))
         chosen = itertools.islice(_chosen(kinds, arguments.seed), arguments.faults)
         for seed, fault in enumerate(chosen, arguments.seed):
             print(f"seed {seed}: {fault}", end="", flush=True)
@@ -71,14 +71,14 @@ def _chosen(kinds: Sequence[str], seed: int) -> Iterator[str]:
 def _play_on_small_disk(fault: str, seed: int) -> Round:
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as disk:
         disk.chmod(0o755)
-        with world.running(disk) as made:
+        with rig.running(disk) as made:
             return play_round(made, fault, seed)
 
 
 def _play_with_standby(fault: str, seed: int) -> Round:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        with world.running(Path(folder), has_standby=True) as made:
+        with rig.running(Path(folder), has_standby=True) as made:
             return play_round(made, fault, seed)
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from random import Random
 from typing import NamedTuple
 
-from loadtests.faults.kinds import ALL_FAULTS, Sale
+from loadtests.faults.injections import ALL_FAULTS, Sale
 from loadtests.faults.load import Load
-from loadtests.faults.world import World
+from loadtests.faults.rig import Rig
 from loadtests.harness.service import wait_for
 from loadtests.proof.audit import audit
 from loadtests.proof.ledger import Ledger, now
@@ -42,7 +42,7 @@ class Round(NamedTuple):
     recovery_seconds: float
 
 
-def play_round(world: World, fault: str, seed: int) -> Round:
+def play_round(rig: Rig, fault: str, seed: int) -> Round:
     """Play a round, and fail if a promise was broken.
 
     Args:
@@ -51,26 +51,26 @@ def play_round(world: World, fault: str, seed: int) -> Round:
     """
     random = Random(f"{seed} {fault}")
     ledger = Ledger()
-    hot, small, deleted = (world.new_option(each) for each in (1_000_000, 300, 100_000))
+    hot, small, deleted = (rig.new_option(each) for each in (1_000_000, 300, 100_000))
     ledger.capacities.update({hot: 1_000_000, small: 300, deleted: 100_000})
     sale = Sale(hot, deleted, ledger)
 
-    load = Load(world.service.url, ledger, [hot] * 6 + [small, deleted], buyers=BUYERS, seed=seed)
+    load = Load(rig.service.url, ledger, [hot] * 6 + [small, deleted], buyers=BUYERS, seed=seed)
     try:
         _wait_for_sales(ledger, 0, SALES_FIRST)
         time.sleep(random.uniform(0, MOMENT_SECONDS_MOST))
-        ALL_FAULTS[fault].happen(world, sale, random)
+        ALL_FAULTS[fault].happen(rig, sale, random)
         over_at = now()
         _wait_for_sales(ledger, over_at, SALES_AFTER)
     finally:
         load.stop()
     recovery_seconds = _recovered_at(ledger, over_at) - over_at
 
-    world.wait_until_settled()
-    breaches = audit(ledger, world.operator_conninfo)
+    rig.wait_until_settled()
+    breaches = audit(ledger, rig.operator_conninfo)
     assert not breaches, f"{len(breaches)} breaches of the promise: {breaches[:10]}"
-    world.check_connections()
-    world.check_log()
+    rig.check_connections()
+    rig.check_log()
     assert recovery_seconds <= RECOVERY_SECONDS_MOST
     _check_buyers(fault, ledger)
     return Round(fault, ledger.totals(), recovery_seconds)

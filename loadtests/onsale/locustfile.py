@@ -29,7 +29,7 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from loadtests.harness.connection import TIMEOUT_SECONDS, Connection
 from loadtests.onsale import buyers, page, report, sales, verdict
 from loadtests.onsale.buyers import Answer, Request
-from loadtests.onsale.gathering import Gathering, Outbox
+from loadtests.onsale.worker_ledgers import Outbox, WorkerLedgers
 from loadtests.proof.ledger import Ledger
 
 # A load worker on a busy machine is not gone when it was silent for three seconds.
@@ -59,7 +59,7 @@ class OnSale:
 
     Attributes:
         outbox: used by a worker.
-        gathering: used by the master.
+        worker_ledgers: used by the master.
         doubts: about the ledger, so far.
         is_open: whether the verdict is still to come.
     """
@@ -73,7 +73,7 @@ class OnSale:
         self.option_ids = list(self.ledger.capacities)
         self.user_numbers = itertools.count()
         self.outbox = Outbox(self.ledger)
-        self.gathering = Gathering(self.ledger)
+        self.worker_ledgers = WorkerLedgers(self.ledger)
         self.doubts: list[str] = []
         self.is_open = True
         self._opened_at = time.perf_counter()
@@ -240,14 +240,14 @@ def open_sale(environment: Environment, **_: Any) -> None:
     print(f"On sale: {on_sale.ledger.title}", flush=True)
     if isinstance(environment.runner, MasterRunner):
         for worker in environment.runner.clients:
-            on_sale.gathering.expect(worker)
+            on_sale.worker_ledgers.expect(worker)
 
 
 @events.worker_connect.add_listener
 def expect_worker(client_id: str, **_: Any) -> None:
     """Remember a worker that connects while a sale is on."""
     if on_sale is not None and on_sale.is_open:
-        on_sale.gathering.expect(client_id)
+        on_sale.worker_ledgers.expect(client_id)
 
 
 @events.report_to_master.add_listener
@@ -261,13 +261,13 @@ def send_part(data: dict[str, Any], **_: Any) -> None:
 def gather_part(client_id: str, data: dict[str, Any], **_: Any) -> None:
     """Take that in."""
     if on_sale is not None and "ledger" in data:
-        on_sale.gathering.add(client_id, data["ledger"])
+        on_sale.worker_ledgers.add(client_id, data["ledger"])
 
 
 def gather_last_part(environment: Environment, msg: Any) -> None:
     """Take in what comes when the buyers of a worker have gone."""
     if on_sale is not None:
-        on_sale.gathering.add(msg.node_id, msg.data)
+        on_sale.worker_ledgers.add(msg.node_id, msg.data)
 
 
 @events.test_stop.add_listener
@@ -281,12 +281,12 @@ def close_sale(environment: Environment, **_: Any) -> None:
         runner.send_message(LAST_PART, on_sale.outbox.next_part(is_last=True))
         return
     if isinstance(runner, MasterRunner):
-        wait_for_workers(runner, on_sale.gathering)
+        wait_for_workers(runner, on_sale.worker_ledgers)
     on_sale.is_open = False
     found = verdict.judge(
         on_sale.ledger,
         os.environ.get("OPERATOR_DATABASE_URL"),
-        [*on_sale.doubts, *on_sale.gathering.losses(), *errors_of_users(environment)],
+        [*on_sale.doubts, *on_sale.worker_ledgers.losses(), *errors_of_users(environment)],
     )
     print(found.text(), flush=True)
     page_of_verdict = page.render(found)
@@ -297,7 +297,7 @@ def close_sale(environment: Environment, **_: Any) -> None:
         environment.process_exit_code = 0
 
 
-def wait_for_workers(runner: MasterRunner, gathering: Gathering) -> None:
+def wait_for_workers(runner: MasterRunner, worker_ledgers: WorkerLedgers) -> None:
     """Wait until each worker has handed over its ledger, or is gone.
 
     Locust itself calls `test_stop` on the master before the workers are told to stop, unless it was
@@ -307,7 +307,7 @@ def wait_for_workers(runner: MasterRunner, gathering: Gathering) -> None:
         runner.send_message(SALE_IS_OVER, client_id=worker)
     deadline = time.monotonic() + runner.environment.stop_timeout + GATHERING_SECONDS
     while time.monotonic() < deadline:
-        if all(is_gone(runner, worker) for worker in gathering.open()):
+        if all(is_gone(runner, worker) for worker in worker_ledgers.open()):
             return
         gevent.sleep(0.05)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from loadtests.proof.audit import Breach, audit
+from loadtests.proof.idle import wait_until_idle
 from loadtests.proof.ledger import Ledger
-from loadtests.proof.settling import wait_until_at_rest
 
 BREACHES_PRINTED_MOST = 20
 
@@ -63,7 +63,7 @@ def judge(ledger: Ledger, operator_conninfo: str | None, doubts: Sequence[str] =
     if operator_conninfo is None:
         return Verdict(ledger, [], [*doubts, "OPERATOR_DATABASE_URL does not say what to audit"])
     try:
-        wait_until_at_rest(ledger, operator_conninfo)
+        wait_until_idle(ledger, operator_conninfo)
         return Verdict(ledger, audit(ledger, operator_conninfo), list(doubts))
     except Exception as error:
         # Whatever it is: an audit that did not come to its end is no proof.

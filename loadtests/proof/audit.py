@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from loadtests.proof import shown
+from loadtests.proof import reads
 from loadtests.proof.ledger import Ledger
 
 AUDIT = Path(__file__).with_name("audit.sql")
@@ -48,7 +48,7 @@ def audit(ledger: Ledger, operator_conninfo: str) -> list[Breach]:
             capacity = ledger.capacities[option_id]
             breaches += [
                 Breach(sentence, option_id, particulars)
-                for sentence, particulars in shown.otherwise(capacity, entries)
+                for sentence, particulars in reads.contradictions(capacity, entries)
             ]
     breaches += [
         Breach(

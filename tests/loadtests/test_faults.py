@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from db import shipped
-from loadtests.faults import disk, world
-from loadtests.faults.kinds import DISK_FAULTS, FAULTS, STANDBY_FAULTS
+from loadtests.faults import disk, rig
+from loadtests.faults.injections import DISK_FAULTS, FAULTS, STANDBY_FAULTS
+from loadtests.faults.rig import Rig
 from loadtests.faults.rounds import play_round
-from loadtests.faults.world import World
 
 SEED = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(1_000_000)))
 
@@ -28,8 +28,8 @@ STORED_ANEW = """
 
 
 @pytest.fixture(scope="module")
-def lasting_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world.running(tmp_path_factory.mktemp("world")) as made:
+def lasting_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with rig.running(tmp_path_factory.mktemp("rig")) as made:
         yield made
 
 
@@ -40,14 +40,14 @@ def _print_seed() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_promise_is_kept_when(lasting_world: World, fault: str) -> None:
+def test_the_promise_is_kept_when(lasting_world: Rig, fault: str) -> None:
     play_round(lasting_world, fault, SEED)
 
 
 @pytest.mark.parametrize("fault", DISK_FAULTS)
 def test_the_promise_is_kept_on_a_small_disk_when(tmp_path: Path, fault: str) -> None:
     try:
-        with disk.small_disk(tmp_path), world.running(tmp_path) as made:
+        with disk.small_disk(tmp_path), rig.running(tmp_path) as made:
             play_round(made, fault, SEED)
     except disk.CannotMountError as error:
         pytest.skip(f"a small disk cannot be mounted: {error}")
@@ -55,7 +55,7 @@ def test_the_promise_is_kept_on_a_small_disk_when(tmp_path: Path, fault: str) ->
 
 @pytest.mark.parametrize("fault", STANDBY_FAULTS)
 def test_the_promise_is_kept_with_a_standby_when(tmp_path: Path, fault: str) -> None:
-    with world.running(tmp_path, has_standby=True) as made:
+    with rig.running(tmp_path, has_standby=True) as made:
         play_round(made, fault, SEED)
 
 
@@ -68,7 +68,7 @@ def test_a_function_that_forgets_what_it_has_stored_is_found_out(tmp_path: Path)
     assert (source.count(LOOKED_UP), source.count(STORED_AS)) == (1, 1)
     forgetful = source.replace(LOOKED_UP, FORGOTTEN).replace(STORED_AS, STORED_ANEW)
 
-    with world.running(tmp_path, BATCH_OPTIONS="one") as made:
+    with rig.running(tmp_path, BATCH_OPTIONS="one") as made:
         with made.connect() as operator:
             operator.execute(forgetful.encode())
         play_round(made, "an option is deleted", SEED)
@@ -76,7 +76,7 @@ def test_a_function_that_forgets_what_it_has_stored_is_found_out(tmp_path: Path)
             cut_after_commits(made, 20)
 
 
-def cut_after_commits(world: World, rounds: int) -> None:
+def cut_after_commits(rig: Rig, rounds: int) -> None:
     """Several rounds, because a cut may hit reads, or buyers who all have a key."""
     for seed in range(SEED, SEED + rounds):
-        play_round(world, "connections are cut after the commit", seed)
+        play_round(rig, "connections are cut after the commit", seed)

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from api import server, settings
 from api.settings import Settings
 from loadtests.harness import connection
-from loadtests.proof import settling
+from loadtests.proof import idle
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -156,7 +156,7 @@ def test_the_service_is_not_killed_while_it_drains() -> None:
 
 
 def test_the_load_test_is_not_killed_before_its_verdict() -> None:
-    longest = connection.TIMEOUT_SECONDS + 2 * settling.GIVES_UP_SECONDS
+    longest = connection.TIMEOUT_SECONDS + 2 * idle.GIVES_UP_SECONDS
     assert seconds(SERVICES["locust"]["stop_grace_period"]) > longest + 60
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.proof import shown
+from loadtests.proof import reads
 from loadtests.proof.ledger import NO_ANSWER, Entry
 from tests.loadtests.entries import nonsense, purchase, read
 
@@ -23,7 +23,7 @@ USER = str(uuid.uuid4())
 
 
 def findings(capacity: int, *entries: Entry) -> list[str]:
-    return [sentence for sentence, _ in shown.otherwise(capacity, entries)]
+    return [sentence for sentence, _ in reads.contradictions(capacity, entries)]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from loadtests.faults import standby
 from loadtests.faults.disk import filled
 from loadtests.faults.load import Load
 from loadtests.faults.proxy import Moment
-from loadtests.faults.world import POOL_SIZE, SERVICE, WORKERS, World
+from loadtests.faults.rig import POOL_SIZE, SERVICE, WORKERS, Rig
 from loadtests.harness.service import wait_for
 from loadtests.proof.ledger import Ledger
 
@@ -54,13 +54,13 @@ class Fault(NamedTuple):
         is_unnoticed: whether buyers get the answers that they would get without it, but later.
     """
 
-    happen: Callable[[World, Sale, Random], None]
+    happen: Callable[[Rig, Sale, Random], None]
     is_unnoticed: bool
 
 
-def _kill_backend(world: World, _: Sale, random: Random) -> None:
+def _kill_backend(rig: Rig, _: Sale, random: Random) -> None:
     """PostgreSQL takes the death of a backend for a crash: it ends all others and recovers."""
-    with world.connect() as observer:
+    with rig.connect() as observer:
         pids = observer.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = %s ORDER BY pid", (SERVICE,)
         ).fetchall()
@@ -68,98 +68,98 @@ def _kill_backend(world: World, _: Sale, random: Random) -> None:
         os.kill(random.choice(pids)[0], signal.SIGKILL)
 
 
-def _kill_database(world: World, _: Sale, random: Random) -> None:
-    world.database.kill()
+def _kill_database(rig: Rig, _: Sale, random: Random) -> None:
+    rig.database.kill()
     time.sleep(random.uniform(0, 3))
-    world.database.start()
+    rig.database.start()
 
 
-def _pause_database(world: World, _: Sale, random: Random) -> None:
-    world.database.pause()
+def _pause_database(rig: Rig, _: Sale, random: Random) -> None:
+    rig.database.pause()
     time.sleep(random.uniform(1, 5))
-    world.database.resume()
+    rig.database.resume()
 
 
-def _terminate_backends(world: World, _: Sale, __: Random) -> None:
-    with world.connect() as observer:
+def _terminate_backends(rig: Rig, _: Sale, __: Random) -> None:
+    with rig.connect() as observer:
         observer.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
             (SERVICE,),
         )
 
 
-def _kill_worker(world: World, _: Sale, random: Random) -> None:
-    killed = random.choice(world.service.workers())
+def _kill_worker(rig: Rig, _: Sale, random: Random) -> None:
+    killed = random.choice(rig.service.workers())
     os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: killed not in world.service.workers(), "the worker to be replaced")
+    wait_for(lambda: killed not in rig.service.workers(), "the worker to be replaced")
 
 
-def _kill_service(world: World, _: Sale, random: Random) -> None:
-    world.kill_service()
+def _kill_service(rig: Rig, _: Sale, random: Random) -> None:
+    rig.kill_service()
 
 
-def _restart_service(world: World, _: Sale, random: Random) -> None:
-    world.restart_service()
+def _restart_service(rig: Rig, _: Sale, random: Random) -> None:
+    rig.restart_service()
 
 
-def _cut(moment: Moment) -> Callable[[World, Sale, Random], None]:
-    def cut(world: World, _: Sale, random: Random) -> None:
-        before = world.proxy.cuts
-        world.proxy.arm(moment)
-        wait_for(lambda: world.proxy.cuts > before, f"a connection to be cut {moment.value}")
+def _cut(moment: Moment) -> Callable[[Rig, Sale, Random], None]:
+    def cut(rig: Rig, _: Sale, random: Random) -> None:
+        before = rig.proxy.cuts
+        rig.proxy.arm(moment)
+        wait_for(lambda: rig.proxy.cuts > before, f"a connection to be cut {moment.value}")
 
     return cut
 
 
-def _cut_all(world: World, _: Sale, random: Random) -> None:
-    world.proxy.cut_all()
+def _cut_all(rig: Rig, _: Sale, random: Random) -> None:
+    rig.proxy.cut_all()
 
 
-def _stall_network(world: World, _: Sale, random: Random) -> None:
-    world.proxy.stall()
+def _stall_network(rig: Rig, _: Sale, random: Random) -> None:
+    rig.proxy.stall()
     time.sleep(random.uniform(0.5, 4.5))
-    world.proxy.flow()
+    rig.proxy.flow()
 
 
-def _run_pool_dry(world: World, _: Sale, random: Random) -> None:
+def _run_pool_dry(rig: Rig, _: Sale, random: Random) -> None:
     """Every connection waits for a table, for less than the lock timeout, and more calls come."""
     calls = 4 * WORKERS * POOL_SIZE
-    with ThreadPoolExecutor(calls) as threads, world.connect() as locker, locker.transaction():
+    with ThreadPoolExecutor(calls) as threads, rig.connect() as locker, locker.transaction():
         locker.execute("LOCK TABLE ticketing_private.ticket_options")
         # Calls that put something on sale do not share connections.
-        made = [threads.submit(world.new_option, 1) for _ in range(calls)]
-        world.wait_until_blocked(WORKERS * POOL_SIZE)
+        made = [threads.submit(rig.new_option, 1) for _ in range(calls)]
+        rig.wait_until_blocked(WORKERS * POOL_SIZE)
         time.sleep(random.uniform(0, 1))
     for each in made:
         each.result()
 
 
-def _hold_lock(world: World, sale: Sale, random: Random) -> None:
+def _hold_lock(rig: Rig, sale: Sale, random: Random) -> None:
     """An option is locked for longer than the lock timeout."""
-    with world.connect() as locker, locker.transaction():
+    with rig.connect() as locker, locker.transaction():
         locker.execute(
             "SELECT FROM ticketing_private.ticket_options WHERE id = %s FOR UPDATE", (sale.hot,)
         )
         time.sleep(random.uniform(2.2, 5))
 
 
-def _hold_locks(world: World, sale: Sale, random: Random) -> None:
+def _hold_locks(rig: Rig, sale: Sale, random: Random) -> None:
     """More options are locked than the service has connections, for longer than the lock timeout.
 
     All of them are wanted all the time, and so are others, whose buyers must not notice.
     """
-    held = [world.new_option(1_000_000) for _ in range(WORKERS * POOL_SIZE)]
-    others = [world.new_option(1_000_000) for _ in range(4)]
+    held = [rig.new_option(1_000_000) for _ in range(WORKERS * POOL_SIZE)]
+    others = [rig.new_option(1_000_000) for _ in range(4)]
     sale.ledger.capacities.update(dict.fromkeys((*held, *others), 1_000_000))
     seed = random.randrange(1_000_000)
     noticed = Ledger()
-    with world.connect() as locker, locker.transaction():
+    with rig.connect() as locker, locker.transaction():
         locker.execute(
             "SELECT FROM ticketing_private.ticket_options WHERE id = ANY (%s::uuid[]) FOR UPDATE",
             ([sale.hot, *held],),
         )
-        waiting = Load(world.service.url, sale.ledger, held, buyers=2 * len(held), seed=seed)
-        selling = Load(world.service.url, noticed, others, buyers=8, seed=seed + 1)
+        waiting = Load(rig.service.url, sale.ledger, held, buyers=2 * len(held), seed=seed)
+        selling = Load(rig.service.url, noticed, others, buyers=8, seed=seed + 1)
         time.sleep(random.uniform(2.2, 5))
         selling.stop()
     waiting.stop()
@@ -171,9 +171,9 @@ def _hold_locks(world: World, sale: Sale, random: Random) -> None:
         sale.ledger.entries.append(each)
 
 
-def _delete_option(world: World, sale: Sale, random: Random) -> None:
+def _delete_option(rig: Rig, sale: Sale, random: Random) -> None:
     sale.ledger.deleted.add(sale.deleted)
-    with world.connect() as operator, operator.transaction():
+    with rig.connect() as operator, operator.transaction():
         operator.execute(
             "SELECT FROM ticketing_private.ticket_options WHERE id = %s FOR UPDATE",
             (sale.deleted,),
@@ -186,26 +186,26 @@ def _delete_option(world: World, sale: Sale, random: Random) -> None:
         )
 
 
-def _replace_functions(world: World, _: Sale, random: Random) -> None:
-    world.install_next_release()
+def _replace_functions(rig: Rig, _: Sale, random: Random) -> None:
+    rig.install_next_release()
 
 
-def _run_out_of_descriptors(world: World, sale: Sale, random: Random) -> None:
+def _run_out_of_descriptors(rig: Rig, sale: Sale, random: Random) -> None:
     """No process of the service can open a connection, to a client or to the database."""
     request = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    workers = world.service.workers()
+    workers = rig.service.workers()
     limits = [resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers]
     with ExitStack() as stack:
         for pid, (_, hard) in zip(workers, limits, strict=True):
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (FEWEST_DESCRIPTORS, hard))
         newcomers = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", world.service.port), 15))
+            stack.enter_context(socket.create_connection(("127.0.0.1", rig.service.port), 15))
             for _ in range(NEWCOMERS)
         ]
         for each in newcomers:
             each.sendall(request)
         if random.random() < 0.5:
-            _terminate_backends(world, sale, random)
+            _terminate_backends(rig, sale, random)
         time.sleep(random.uniform(0.5, 3))
         for pid, limit in zip(workers, limits, strict=True):
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
@@ -213,24 +213,24 @@ def _run_out_of_descriptors(world: World, sale: Sale, random: Random) -> None:
             assert each.recv(1024).startswith(b"HTTP/1.1 200 "), "a newcomer got no answer"
 
 
-def _read_only(world: World, _: Sale, random: Random) -> None:
+def _read_only(rig: Rig, _: Sale, random: Random) -> None:
     """Sessions are read-only: the new ones, or by ALTER SYSTEM those that are under way as well."""
     target = random.choice([f"DATABASE {DATABASE}", "ROLE ticketing_service", "SYSTEM"])
-    with world.connect() as operator:
+    with rig.connect() as operator:
         operator.execute("SET default_transaction_read_only = off")  # for this session alone
         operator.execute(f"ALTER {target} SET default_transaction_read_only = on".encode())
         operator.execute("SELECT pg_reload_conf()")
         if target != "SYSTEM":
-            _terminate_backends(world, _, random)
+            _terminate_backends(rig, _, random)
         time.sleep(random.uniform(0.5, 3))
         operator.execute(f"ALTER {target} RESET default_transaction_read_only".encode())
         operator.execute("SELECT pg_reload_conf()")
 
 
-def _change_defaults(world: World, _: Sale, random: Random) -> None:
+def _change_defaults(rig: Rig, _: Sale, random: Random) -> None:
     """Sessions begin with other settings than those before, and later again with the old ones."""
     target = random.choice([f"DATABASE {DATABASE}", "ROLE ticketing_service"])
-    with world.connect() as operator:
+    with rig.connect() as operator:
         for setting in (
             "datestyle = German, DMY",
             "timezone = 'Asia/Kathmandu'",
@@ -241,30 +241,30 @@ def _change_defaults(world: World, _: Sale, random: Random) -> None:
             "search_path = nowhere",
         ):
             operator.execute(f"ALTER {target} SET {setting}".encode())
-        _terminate_backends(world, _, random)
+        _terminate_backends(rig, _, random)
         time.sleep(random.uniform(0.5, 1))
         operator.execute(f"ALTER {target} RESET ALL".encode())
-        _terminate_backends(world, _, random)
+        _terminate_backends(rig, _, random)
 
 
-def _fail_over(world: World, _: Sale, random: Random) -> None:
+def _fail_over(rig: Rig, _: Sale, random: Random) -> None:
     """For a while the address still leads to the former primary, which by then is a standby."""
-    assert world.standby is not None
-    world.database, world.standby = world.standby, world.database
-    standby.change_places(world.standby, world.database)
+    assert rig.standby is not None
+    rig.database, rig.standby = rig.standby, rig.database
+    standby.change_places(rig.standby, rig.database)
     time.sleep(random.uniform(1, 3))
-    world.proxy.lead_to(world.database.socket)
+    rig.proxy.lead_to(rig.database.socket)
 
 
-def _fill_disk(world: World, _: Sale, random: Random) -> None:
+def _fill_disk(rig: Rig, _: Sale, random: Random) -> None:
     """No room for what is sold, and sometimes none for the log either: that ends the server."""
-    with filled(world.folder):
+    with filled(rig.folder):
         if random.random() < 0.5:
-            with world.connect() as operator, suppress(psycopg.Error):
+            with rig.connect() as operator, suppress(psycopg.Error):
                 operator.execute("SELECT pg_switch_wal()")
         time.sleep(random.uniform(0.5, 2))
-    if not world.database.is_running():
-        world.database.start()
+    if not rig.database.is_running():
+        rig.database.start()
 
 
 FAULTS = {
@@ -293,11 +293,11 @@ FAULTS = {
 DISK_FAULTS = {
     "the disk is full": Fault(_fill_disk, is_unnoticed=False),
 }
-"""These need a world that is on a small disk of its own."""
+"""These need a rig that is on a small disk of its own."""
 
 STANDBY_FAULTS = {
     "the primary fails over to a standby": Fault(_fail_over, is_unnoticed=True),
 }
-"""These need a world that has a standby."""
+"""These need a rig that has a standby."""
 
 ALL_FAULTS = FAULTS | DISK_FAULTS | STANDBY_FAULTS

@@ -32,7 +32,7 @@ POOL_SIZE = 4
 SERVICE = "ticket-allocation"
 
 
-class World:
+class Rig:
     """What faults happen to.
 
     Attributes:
@@ -169,12 +169,12 @@ class World:
 
 
 @contextmanager
-def running(folder: Path, has_standby: bool = False, **settings: str) -> Iterator[World]:
-    """A world with its files in the folder, gone at the end.
+def running(folder: Path, has_standby: bool = False, **settings: str) -> Iterator[Rig]:
+    """A rig with its files in the folder, gone at the end.
 
     Args:
         has_standby: whether every commit waits for a standby.
-        settings: of the service, besides those that a world needs.
+        settings: of the service, besides those that a rig needs.
     """
     with server.serving(folder / "data") as database, ExitStack() as stack:
         migrate.migrate(database.conninfo)
@@ -182,6 +182,6 @@ def running(folder: Path, has_standby: bool = False, **settings: str) -> Iterato
         if made is not None:
             stack.callback(made.stop)
         proxy = stack.enter_context(Proxy(database.socket))
-        world = World(database, proxy, folder, settings, made)
-        stack.callback(world.close)
-        yield world
+        rig = Rig(database, proxy, folder, settings, made)
+        stack.callback(rig.close)
+        yield rig

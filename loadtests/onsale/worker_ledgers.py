@@ -35,7 +35,7 @@ class Outbox:
         return msgspec.to_builtins(Part(entries, self._handed_over if is_last else None))
 
 
-class Gathering:
+class WorkerLedgers:
     """What has arrived at the master, and what has not.
 
     Args:

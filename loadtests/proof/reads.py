@@ -18,7 +18,7 @@ Finding = tuple[str, str]
 """What was broken, and the particulars."""
 
 
-def otherwise(capacity: int, entries: Sequence[Entry]) -> Iterator[Finding]:
+def contradictions(capacity: int, entries: Sequence[Entry]) -> Iterator[Finding]:
     """What buyers of an option were shown that cannot be true."""
     sources: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:

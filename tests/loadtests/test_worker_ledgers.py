@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadtests.onsale.gathering import Gathering, Outbox
+from loadtests.onsale.worker_ledgers import Outbox, WorkerLedgers
 from loadtests.proof.ledger import Ledger
 from tests.loadtests.entries import ledger, nonsense, purchase, read
 
@@ -22,53 +22,53 @@ def travel(part: Any) -> Any:
 
 def test_all_entries_of_all_workers_arrive() -> None:
     gathered = Ledger()
-    gathering = Gathering(gathered)
-    gathering.expect("a")
+    worker_ledgers = WorkerLedgers(gathered)
+    worker_ledgers.expect("a")
     for worker in "ab":
         noted = ledger(10)
         outbox = Outbox(noted)
         for entry in ENTRIES:
             noted.entries.append(entry)
-            gathering.add(worker, travel(outbox.next_part()))
-        assert gathering.open() == {worker}
+            worker_ledgers.add(worker, travel(outbox.next_part()))
+        assert worker_ledgers.open() == {worker}
         noted.entries += ENTRIES
-        gathering.add(worker, travel(outbox.next_part(is_last=True)))
+        worker_ledgers.add(worker, travel(outbox.next_part(is_last=True)))
 
     assert gathered.entries == ENTRIES * 4
-    assert gathering.open() == set()
-    assert gathering.losses() == []
+    assert worker_ledgers.open() == set()
+    assert worker_ledgers.losses() == []
 
 
 def test_a_worker_whose_last_part_does_not_come_is_a_loss() -> None:
-    gathering = Gathering(Ledger())
-    gathering.expect("a")
-    gathering.add("b", Outbox(ledger(10, *ENTRIES)).next_part())
-    assert gathering.open() == {"a", "b"}
-    assert gathering.losses() == [
+    worker_ledgers = WorkerLedgers(Ledger())
+    worker_ledgers.expect("a")
+    worker_ledgers.add("b", Outbox(ledger(10, *ENTRIES)).next_part())
+    assert worker_ledgers.open() == {"a", "b"}
+    assert worker_ledgers.losses() == [
         "load worker a is gone, and what it noted is not complete",
         "load worker b is gone, and what it noted is not complete",
     ]
 
 
 def test_a_part_that_got_lost_on_its_way_is_a_loss() -> None:
-    gathering = Gathering(Ledger())
+    worker_ledgers = WorkerLedgers(Ledger())
     noted = ledger(10, *ENTRIES)
     outbox = Outbox(noted)
     outbox.next_part()
     noted.entries += ENTRIES[:1]
-    gathering.add("a", outbox.next_part(is_last=True))
-    assert gathering.losses() == ["load worker a noted 5 requests, and 1 arrived"]
+    worker_ledgers.add("a", outbox.next_part(is_last=True))
+    assert worker_ledgers.losses() == ["load worker a noted 5 requests, and 1 arrived"]
 
 
 def test_a_worker_that_has_nothing_to_say_does_not_take_part() -> None:
-    gathering = Gathering(Ledger())
-    gathering.add("idle", Outbox(Ledger()).next_part())
-    assert gathering.open() == set()
+    worker_ledgers = WorkerLedgers(Ledger())
+    worker_ledgers.add("idle", Outbox(Ledger()).next_part())
+    assert worker_ledgers.open() == set()
 
 
 def test_what_is_no_part_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
-        Gathering(Ledger()).add("a", {"entries": [["read"]]})
+        WorkerLedgers(Ledger()).add("a", {"entries": [["read"]]})
 
 
 def test_a_ledger_that_was_written_is_read_as_it_was(tmp_path: Path) -> None:

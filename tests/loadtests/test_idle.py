@@ -10,9 +10,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from loadtests.harness.postgres import connect
-from loadtests.proof import settling
+from loadtests.proof import idle
+from loadtests.proof.idle import wait_until_idle
 from loadtests.proof.ledger import Entry, now
-from loadtests.proof.settling import wait_until_at_rest
 from tests.loadtests.entries import ledger, nonsense, purchase, read
 
 NOWHERE = "host=/nowhere"
@@ -21,7 +21,7 @@ NOWHERE = "host=/nowhere"
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that gives up soon."""
-    monkeypatch.setattr(settling, "GIVES_UP_SECONDS", 0.3)
+    monkeypatch.setattr(idle, "GIVES_UP_SECONDS", 0.3)
 
 
 def unknown(answered_at: float, user: str | None = None) -> Entry:
@@ -40,17 +40,17 @@ def unknown(answered_at: float, user: str | None = None) -> Entry:
     ids=["nothing", "all answered", "a read", "acknowledged in the end", "refused in the end"],
 )
 def test_where_every_purchase_is_known_nobody_is_asked(entries: list[Entry]) -> None:
-    wait_until_at_rest(ledger(10, *entries), NOWHERE)
+    wait_until_idle(ledger(10, *entries), NOWHERE)
 
 
 def test_where_one_is_unknown_the_database_must_be_asked() -> None:
     with pytest.raises(psycopg.OperationalError):
-        wait_until_at_rest(ledger(10, unknown(0)), NOWHERE)
+        wait_until_idle(ledger(10, unknown(0)), NOWHERE)
 
 
 def test_an_unknown_purchase_is_given_the_time_that_the_service_may_take(operator_url: str) -> None:
     answered_at = now()
-    wait_until_at_rest(ledger(10, unknown(0), unknown(answered_at)), operator_url)
+    wait_until_idle(ledger(10, unknown(0), unknown(answered_at)), operator_url)
     assert now() >= answered_at + 0.3
 
 
@@ -60,11 +60,11 @@ def test_a_statement_that_is_under_way_is_waited_for(database: str, operator_url
         at_work = threading.Thread(target=serving.execute, args=("SELECT pg_sleep(0.25)",))
         at_work.start()
         with connect(operator_url, role="ticketing_operator") as operator:
-            while operator.execute(settling._AT_WORK).fetchone() == (0,):
+            while operator.execute(idle._AT_WORK).fetchone() == (0,):
                 pass
-        wait_until_at_rest(ledger(10, unknown(0)), operator_url)
+        wait_until_idle(ledger(10, unknown(0)), operator_url)
         with connect(operator_url, role="ticketing_operator") as operator:
-            assert operator.execute(settling._AT_WORK).fetchone() == (0,)
+            assert operator.execute(idle._AT_WORK).fetchone() == (0,)
         at_work.join()
 
 
@@ -73,4 +73,4 @@ def test_a_service_that_goes_on_for_ever_is_not_audited(database: str, operator_
     with connect(application) as serving, serving.transaction():
         serving.execute("SELECT pg_current_xact_id()")
         with pytest.raises(TimeoutError):
-            wait_until_at_rest(ledger(10, unknown(0)), operator_url)
+            wait_until_idle(ledger(10, unknown(0)), operator_url)

@@ -24,7 +24,7 @@ _AT_WORK = """
 """
 
 
-def wait_until_at_rest(ledger: Ledger, operator_conninfo: str) -> None:
+def wait_until_idle(ledger: Ledger, operator_conninfo: str) -> None:
     """Wait until no purchase that was sent can be stored any longer.
 
     What was answered is over, and so is a purchase that was sent again until it was. Another one
