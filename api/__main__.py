@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from api import __version__, logs, server, settings
+from api import __version__, logs, settings, workers
 from api.settings import SettingError, Settings
 from db import embedded, migrate, session
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = "DATA_DIR chooses another folder, DATABASE_URL another database."
         print(f"ticket-allocation: {error}. {hint}", file=sys.stderr)
         return 2
-    except (migrate.MigrationError, server.PortTakenError, psycopg.Error) as error:
+    except (migrate.MigrationError, workers.PortTakenError, psycopg.Error) as error:
         print(f"ticket-allocation: {str(error).strip()}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -84,7 +84,7 @@ def _serve(checked: Settings, options: argparse.Namespace) -> int:
     with _database(checked, checked.database_url) as database:
         if checked.database_url is None:
             migrate.migrate(database, wait_seconds=checked.migration_lock_timeout_seconds)
-        server.serve(checked, checked.service_conninfo(database), lambda: _say_where(checked))
+        workers.serve(checked, checked.service_conninfo(database), lambda: _say_where(checked))
     return 0
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, cast
 
 import psycopg
 
+from api.database.calls import Database, is_one_items_fault
 from api.database.coalescer import BUSY, Answer, Coalescer, Item, QueueFullError, SharedCall, by_key
-from api.database.database import Database, is_one_items_fault
 from api.problems import OVERLOADED, UNAVAILABLE, Problem
 from api.schemas import Purchase, TicketOption
 

@@ -13,12 +13,12 @@ from tornado.ioloop import IOLoop
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.testing import bind_unused_port
 
-from api.database.database import Database
+from api.database.calls import Database
 from api.database.readiness import Readiness
 from api.database.store import Store
-from api.server import Server, make_server
 from api.settings import Settings
 from api.web.accepting import Acceptor
+from api.workers import Server, make_server
 from loadtests.harness import openapi
 
 

@@ -405,7 +405,7 @@ async def test_a_purchase_whose_option_is_locked_is_sent_again_until_it_is_not(
 async def test_a_call_whose_wait_for_a_lock_timed_out_is_sent_once_more(
     settings: Settings, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "api.database.database")
+    caplog.set_level(logging.INFO, "api.database.calls")
     async with serving(database, settings, lock_timeout_seconds=1.0) as client:
         await client.get("/readyz")
         with postgres.connect(database) as connection, connection.transaction():

@@ -36,7 +36,7 @@ from api.web.lane import application, response
 from api.web.lane.application import ApplicationExchange
 from api.web.lane.request import Request
 from api.web.messages import Answer, problem_answer
-from api.web.resting import Room
+from api.web.refusal_delay import Room
 
 if TYPE_CHECKING:
     from api.web.lane.server import Lane

@@ -13,7 +13,7 @@ from tornado.web import Application
 from api.web.lane.connection import Connection
 from api.web.limits import HEAD_BYTES_MAX
 from api.web.messages import Answer
-from api.web.resting import Resting
+from api.web.refusal_delay import Resting
 
 SWEEP_SECONDS = 1.0
 """How often to look for connections whose time is up."""

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from api.web import resting
-from api.web.resting import Resting
+from api.web import refusal_delay
+from api.web.refusal_delay import Resting
 from tests.http.wire import until
 
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resting, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(refusal_delay, "LOOK_SECONDS", 0.001)
 
 
 class Queue:

@@ -19,7 +19,7 @@ import uvloop
 from tornado.netutil import bind_sockets
 
 from api.app import hot_routes, make_app, make_resources
-from api.database.database import Database
+from api.database.calls import Database
 from api.database.readiness import Readiness
 from api.database.store import Store
 from api.settings import Settings
