@@ -7,14 +7,11 @@ from datetime import datetime, timezone
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
-import psycopg
-
-from api.database.calls import Database, is_one_items_fault
+from api.database.calls import Database
 from api.database.coalescer import BUSY, Answer, Coalescer, Item, QueueFullError, SharedCall, by_key
-from api.problems import OVERLOADED, UNAVAILABLE, Problem
-from api.schemas import Purchase, TicketOption
-
-NOWHERE = "00000000-0000-0000-0000-000000000000"
+from api.database.errors import OverloadedError, RefusedError, UnavailableError
+from api.database.faults import LOCK_NOT_AVAILABLE, is_one_items_fault
+from api.database.rows import Purchase, TicketOption
 
 OTHER_CALLS = 3
 """Connections that purchases waiting for a lock cannot take: for the purchases that do not wait,
@@ -42,18 +39,16 @@ class Store:
     A purchase whose option stays locked for three lock timeouts is refused, and nothing was stored.
 
     Args:
+        check: awaited before every call until it has returned once; free to refuse the call.
         batch_size: purchases or reads at most that share a call; 1: none do.
         batch_options: ``many`` or ``one``, the ticket options of a call.
         lock_timeout_seconds: how long a call may wait for a lock.
-
-    Attributes:
-        check: awaited before every call but `installed_files`, and free to refuse it; None once the
-            database was found to be the one that this build was made for.
     """
 
     def __init__(
         self,
         database: Database,
+        check: Callable[[], Awaitable[None]],
         *,
         batch_size: int = 256,
         batch_options: str = "many",
@@ -62,7 +57,8 @@ class Store:
         self._database = database
         self._shares_calls = batch_size > 1
         self._lock_timeout_seconds = lock_timeout_seconds
-        self.check: Callable[[], Awaitable[None]] | None = None
+        self._check = check
+        self._is_checked = False
 
         slots = database.pool_size - OTHER_CALLS
         retries_most = batch_size // 4
@@ -81,9 +77,9 @@ class Store:
             "slots": slots,
             "retries_most": retries_most,
             "timeout_seconds": database.timeout_seconds,
-            "timeout_error": lambda: Problem(UNAVAILABLE),
+            "timeout_error": UnavailableError,
             "busy_seconds": 3 * lock_timeout_seconds,
-            "busy_error": lambda: Problem(OVERLOADED),
+            "busy_error": OverloadedError,
         }
         self._purchases: Coalescer[_Purchase, str] = Coalescer(
             sell, self._purchase_of_one, itemgetter(0), **bounds
@@ -104,8 +100,8 @@ class Store:
 
     async def get_ticket_option(self, option_id: str) -> TicketOption | None:
         """The option, or None. Its allocation is what can still be purchased."""
-        if self.check is not None:
-            await self.check()
+        if not self._is_checked:
+            await self._pass_check()
         if not self._shares_calls:
             return (await self._read_many([option_id]))[0]
         return await _submit(self._reads, option_id)
@@ -114,8 +110,8 @@ class Store:
         self, option_id: str, purchase_id: str, user_id: str, quantity: int
     ) -> str:
         """Sell tickets, and return the outcome: one of those of purchase_tickets_batch.sql."""
-        if self.check is not None:
-            await self.check()
+        if not self._is_checked:
+            await self._pass_check()
         purchase = _Purchase(option_id, purchase_id, user_id, str(quantity))
         if not self._shares_calls:
             rows = await self._database.call(_PURCHASE_OF_ONE, _of_one([purchase]))
@@ -141,7 +137,9 @@ class Store:
                 [*_of_one(purchases), str(lock_wait_ms)],
                 resends_timed_out=False,
             )
-        except psycopg.errors.LockNotAvailable:
+        except RefusedError as error:
+            if error.sqlstate != LOCK_NOT_AVAILABLE:
+                raise
             return [BUSY] * len(purchases)
         return cast("list[str]", outcomes)
 
@@ -176,24 +174,13 @@ class Store:
         created_at = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
         return Purchase(found_id, of_option_id, user_id, quantity, created_at)
 
-    async def installed_files(self, timeout_seconds: float | None = None) -> dict[str, str]:
-        """The checksums of the migrations and procedures that made the database, by file name.
-
-        Makes purchases of nothing on the way, which fail where nothing can be sold: they may be
-        called, and they lock, though no row.
-        """
-        rows = await self._database.call(
-            "SELECT file.path, file.sha256 FROM ticketing.installed_files() AS file, "
-            "ticketing.purchase_tickets(%s::uuid, '{}', '{}', '{}'::integer[]), "
-            "ticketing.purchase_tickets_of_many('{}', '{}', '{}', '{}')",
-            [NOWHERE],
-            timeout_seconds,
-        )
-        return dict(rows)
+    async def _pass_check(self) -> None:
+        await self._check()
+        self._is_checked = True
 
     async def _call(self, statement: str, arguments: Sequence[object]) -> list[tuple[Any, ...]]:
-        if self.check is not None:
-            await self.check()
+        if not self._is_checked:
+            await self._pass_check()
         return await self._database.call(statement, arguments)
 
 
@@ -223,4 +210,4 @@ async def _submit(coalescer: Coalescer[Item, Answer], item: Item) -> Answer:
     try:
         return await coalescer.submit(item)
     except QueueFullError:
-        raise Problem(OVERLOADED, room=coalescer.room) from None
+        raise OverloadedError(coalescer.room) from None

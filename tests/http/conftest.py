@@ -41,13 +41,14 @@ async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Served]:
         answer_timeout_seconds=settings.answer_timeout_seconds,
     )
     await database.open()
+    readiness = Readiness(database)
     store = Store(
         database,
+        readiness.require,
         batch_size=settings.batch_size,
         batch_options=settings.batch_options,
         lock_timeout_seconds=settings.lock_timeout_seconds,
     )
-    readiness = Readiness(store)
     server = make_server(settings, store, readiness)
     listener, port = bind_unused_port()
     acceptor = Acceptor([listener], server.accepted)

@@ -31,7 +31,7 @@ from tornado.iostream import StreamClosedError
 from api import logs, problems
 from api.problems import Problem
 from api.web import headers, limits
-from api.web.failures import answer_failure
+from api.web.failures import problem_of_failure
 from api.web.lane import application, response
 from api.web.lane.application import ApplicationExchange
 from api.web.lane.request import Request
@@ -353,8 +353,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             answer = await resource
         except Exception as error:
-            answer = answer_failure(error, request.id)
-            room = getattr(error, "room", None)
+            problem = problem_of_failure(error, request.id)
+            answer, room = problem_answer(problem), problem.room
         self._send(request, answer, room)
 
     def _send(self, request: Request, answer: Answer, room: Room | None = None) -> None:
@@ -392,7 +392,7 @@ class Connection(asyncio.BufferedProtocol):
             if isinstance(error, HTTPInputError):
                 request.keeps_alive = False
                 error = Problem(problems.MALFORMED_HEADER)
-            self._send(request, answer_failure(error, request.id))
+            self._send(request, problem_answer(problem_of_failure(error, request.id)))
 
     def _answered(self, request: Request) -> None:
         self._current = None
