@@ -9,8 +9,8 @@ import pytest
 import db
 from api import problems
 from api.database import errors
-from api.database.coalescer import BUSY
 from api.database.errors import DatabaseError, OverloadedError, RefusedError
+from api.database.store import BUSY
 from api.problems import Kind, MemberError, Problem
 
 KINDS = [kind for kind in vars(problems).values() if isinstance(kind, Kind)]
