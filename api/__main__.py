@@ -21,7 +21,7 @@ logger = logging.getLogger("api")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 1 if it found something wrong, 2 for a misuse."""
+    """Run a command and return its exit code: 0, 1 if something is wrong, 2 for incorrect usage."""
     options = _parser().parse_args(arguments)
     try:
         checked = settings.read(vars(options), os.environ)
@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ticket-allocation: {error}", file=sys.stderr)
         return 2
     except embedded.DataDirError as error:
-        hint = "DATA_DIR chooses another folder, DATABASE_URL another database."
+        hint = (
+            "Set DATA_DIR to use a different folder, or DATABASE_URL to use a different database."
+        )
         print(f"ticket-allocation: {error}. {hint}", file=sys.stderr)
         return 2
     except (migrate.MigrationError, workers.PortTakenError, Error) as error:
@@ -56,26 +58,26 @@ def _parser() -> argparse.ArgumentParser:
         settings.add_arguments(subparser)
         return subparser
 
-    add("serve", _serve, "serve on the port; on the embedded PostgreSQL unless DATABASE_URL is set")
-    migrating = add("migrate", _migrate, "bring the database to the version of this build")
+    add("serve", _serve, "serve HTTP, on the embedded PostgreSQL unless DATABASE_URL is set")
+    migrating = add("migrate", _migrate, "migrate the database to the version of this build")
     only = migrating.add_mutually_exclusive_group()
     only.add_argument(
         "--check",
         action="store_true",
-        help="change nothing; say what differs, and exit with 1 if so",
+        help="change nothing; print the differences, and exit with 1 if there are any",
     )
-    only.add_argument(
-        "--rollback", action="store_true", help="undo the migration that was applied last"
-    )
+    only.add_argument("--rollback", action="store_true", help="undo the last migration")
     migrating.add_argument(
         "--delete-data",
         action="store_true",
-        help="with --rollback: undo it even if rows or values in the database are deleted by that",
+        help="with --rollback: undo it even if that deletes rows or values",
     )
     psql = add("psql", _psql, "open psql as ticketing_operator")
     psql.add_argument("arguments", nargs="*", help="psql's own arguments, after --")
     add(
-        "audit", _audit, "print the allocations that do not add up, and exit with 1 if there is one"
+        "audit",
+        _audit,
+        "print the allocations that do not add up, and exit with 1 if there are any",
     )
     return parser
 
@@ -116,11 +118,11 @@ Open psql on its database:
 
 def _migrate(checked: Settings, options: argparse.Namespace) -> int:
     if options.delete_data and not options.rollback:
-        raise SettingError("--delete-data goes with --rollback only")
+        raise SettingError("--delete-data requires --rollback")
     with _database(checked, checked.migration_database_url or checked.database_url) as database:
         if options.check:
             differences = migrate.check(database)
-            print("\n".join(differences) or "The database is what this build ships.")
+            print("\n".join(differences) or "The database matches this build.")
             return 1 if differences else 0
         wait_seconds = checked.migration_lock_timeout_seconds
         if options.rollback:
@@ -135,9 +137,11 @@ def _migrate(checked: Settings, options: argparse.Namespace) -> int:
 
 
 def _psql(checked: Settings, options: argparse.Namespace) -> int:
-    environment = dict(os.environ)  # as it is, before our own connections settle their session
+    environment = dict(
+        os.environ
+    )  # as it is now, before our own connections change it for their session
     with _database(checked, checked.operator_database_url or checked.database_url) as database:
-        # Ctrl-C is psql's: it cancels a statement there.
+        # Ctrl-C is for psql, where it cancels a statement.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         conninfo = checked.operator_conninfo(database)
         command = [embedded.program("psql"), conninfo, *options.arguments]
@@ -159,7 +163,7 @@ def _audit(checked: Settings, options: argparse.Namespace) -> int:
 
 @contextmanager
 def _database(checked: Settings, url: str | None) -> Iterator[str]:
-    """How to connect: as the URL says, or to the embedded server, which runs meanwhile."""
+    """How to connect: by the URL, or else to the embedded server, which runs until the end."""
     if url is not None:
         yield url
     else:

@@ -21,7 +21,7 @@ _OPTION = f"/ticket_options/{_UUID}"
 
 
 class Resources(NamedTuple):
-    """What the routes of both servers lead to."""
+    """What the routes of both servers call."""
 
     options: TicketOptions
     purchases: Purchases
@@ -33,9 +33,9 @@ def make_resources(store: Store, public_url: str = "") -> Resources:
 
 
 def make_app(resources: Resources, readiness: Readiness) -> Application:
-    """The whole service: every path that it has, and who answers there.
+    """The whole service: every path, and its handler.
 
-    An id that is not a UUID names nothing, so its path matches no route.
+    An id that is not a UUID identifies nothing, so its path matches no route.
     """
     options = {"resource": resources.options}
     purchases = {"resource": resources.purchases}
@@ -57,7 +57,7 @@ def make_app(resources: Resources, readiness: Readiness) -> Application:
 
 
 def hot_routes(resources: Resources) -> list[HotRoute]:
-    """The routes that an on-sale lives on. All of them are in the route table as well."""
+    """The routes that carry an on-sale. All of them are in the route table as well."""
     return [
         ("POST", _hot(rf"{_OPTION}/purchases"), resources.purchases.create),
         ("GET", _hot(_OPTION), resources.options.read),

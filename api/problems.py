@@ -21,7 +21,7 @@ from api.database.errors import (
 
 
 class MemberError(msgspec.Struct):
-    """What is wrong with one member of a request's body."""
+    """What is wrong with one member of a request body."""
 
     pointer: str
     """RFC 6901, such as ``/quantity``."""
@@ -29,7 +29,7 @@ class MemberError(msgspec.Struct):
 
 
 class Kind(NamedTuple):
-    """A kind of problem: what stays the same each time that it occurs."""
+    """A kind of problem: what is the same each time it occurs."""
 
     status: int
     code: str
@@ -41,61 +41,62 @@ MALFORMED_JSON = Kind(
     400, "malformed_json", "Malformed JSON", "The body is not a JSON object in UTF-8."
 )
 MALFORMED_HEADER = Kind(
-    400, "malformed_header", "Malformed header", "A header of the request is malformed."
+    400, "malformed_header", "Malformed header", "A request header is malformed."
 )
-NOT_FOUND = Kind(404, "not_found", "Not found", "There is nothing at this address.")
+NOT_FOUND = Kind(404, "not_found", "Not found", "No such resource.")
 METHOD_NOT_ALLOWED = Kind(
     405,
     "method_not_allowed",
     "Method not allowed",
-    "The method is not one of those that Allow names.",
+    "This method is not allowed here; see the Allow header.",
 )
 SOLD_OUT = Kind(
-    409, "sold_out", "Sold out", "Fewer tickets are left than were asked for. Nothing was taken."
+    409, "sold_out", "Sold out", "Fewer tickets are left than were requested. Nothing was taken."
 )
-BODY_TOO_LARGE = Kind(413, "body_too_large", "Body too large", "The body is larger than 64 KiB.")
+BODY_TOO_LARGE = Kind(413, "body_too_large", "Body too large", "The body exceeds 64 KiB.")
 UNSUPPORTED_MEDIA_TYPE = Kind(
     415,
     "unsupported_media_type",
     "Unsupported media type",
     "The body must be application/json, and its Content-Type must say so.",
 )
-INVALID = Kind(422, "invalid", "Invalid", "The body is not what is expected here: see errors.")
+INVALID = Kind(422, "invalid", "Invalid", "The request body is invalid; see errors.")
 IDEMPOTENCY_KEY_REUSED = Kind(
     422,
     "idempotency_key_reused",
     "Idempotency key reused",
-    "This Idempotency-Key has been used before, with a different body. Nothing was changed.",
+    "This Idempotency-Key was already used with a different body. Nothing was changed.",
 )
 OVERLOADED = Kind(
     503,
     "overloaded",
     "Overloaded",
-    "The service is too busy to take this request. Nothing was stored. Try again later.",
+    "The service is overloaded and did not take this request. Nothing was stored. "
+    "Retry after the time in Retry-After.",
 )
 UNAVAILABLE = Kind(
     503,
     "unavailable",
     "Unavailable",
-    "The service is temporarily unavailable. Try again later.",
+    "The service is temporarily unavailable. Retry after the time in Retry-After.",
 )
 INTERNAL = Kind(
-    500, "internal", "Internal error", "The service failed. Its log has more, by the request id."
+    500, "internal", "Internal error", "Internal error. Quote the X-Request-ID when you report it."
 )
 
 MAY_BE_STORED = (
     "The service is temporarily unavailable. This request may or may not have been stored. "
-    "Sending it again with the same Idempotency-Key is safe: it will not be stored twice. "
-    "Without a key it might be."
+    "Retrying with the same Idempotency-Key is safe: it is stored at most once. "
+    "Without a key, a retry might be stored a second time."
 )
-"""What `UNAVAILABLE` says to a request that stores something."""
+"""The detail of `UNAVAILABLE` for a request that stores something."""
 
 KIND_OF_OUTCOME = {
     "not_found": NOT_FOUND,
     "sold_out": SOLD_OUT,
     "exists_different": IDEMPOTENCY_KEY_REUSED,
 }
-"""The refusals among the outcomes that the functions for the service return."""
+"""The refusals among the outcomes that the functions return."""
 
 KIND_OF_SQLSTATE = {
     "TK001": NOT_FOUND,
@@ -126,19 +127,22 @@ KIND_OF_SQLSTATE = {
 KIND_OF_ERROR: dict[type[DatabaseError], tuple[Kind, str]] = {
     OverloadedError: (OVERLOADED, OVERLOADED.detail),
     UnavailableError: (UNAVAILABLE, UNAVAILABLE.detail),
-    NotReadyError: (UNAVAILABLE, "The service is waiting for its database. Try again later."),
+    NotReadyError: (
+        UNAVAILABLE,
+        "The service is waiting for its database. Retry after the time in Retry-After.",
+    ),
 }
 """The exceptions of the database layer, and what a client is told."""
 
 RETRY_AFTER_SECONDS = 1
-"""What a 503 asks a client to wait."""
+"""How long a 503 asks a client to wait."""
 
 
 class Problem(Exception):  # noqa: N818, as RFC 9457 calls it
-    """A request ends with this answer instead of the one it was after.
+    """Ends a request with this answer.
 
     Attributes:
-        room: if a full queue refused the request: how many that queue would take now.
+        room: if a full queue refused the request, returns how many that queue would take now.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Every setting of the service: its name, its type, its default and its bounds, in one place.
+"""Every setting of the service, with its name, type, default and bounds.
 
-A setting comes from the command line or else from the environment; nothing else reads either.
+Settings come from the command line or the environment; nothing else reads either.
 """
 
 from __future__ import annotations
@@ -16,64 +16,68 @@ from typing import Any
 from api.database import conninfo
 
 ANSWER_GRACE_SECONDS = 1.0
-"""How long after its statement timeout an answer may arrive."""
+"""How long after the statement timeout an answer may still arrive."""
 
 
 class SettingError(Exception):
-    """A setting makes no sense; the message names it and says what would be right."""
+    """A setting is invalid; the message names it and says what would be valid."""
 
 
 def _setting(default: Any, help: str, **bounds: Any) -> Any:
     return field(default=default, metadata={"help": help, **bounds})
 
 
-def _processors() -> int:
-    """How many processors this process may use."""
+def _cpus() -> int:
+    """How many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings, checked. The names of their flags and variables follow from the fields'."""
+    """The settings, validated. Field names determine those of the flags and variables."""
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(3000, "TCP port to listen on", least=1, most=65535)
-    workers: int = _setting(
-        _processors(), "service processes that share the port", least=1, most=256
-    )
+    workers: int = _setting(_cpus(), "service processes that share the port", least=1, most=256)
     database_url: str | None = _setting(
-        None, "PostgreSQL 15 or newer to use; the embedded one if not set"
+        None, "the PostgreSQL database to use, version 15 or newer; by default the embedded one"
     )
     migration_database_url: str | None = _setting(
-        None, "what migrate connects with; DATABASE_URL if not set"
+        None, "what migrate connects with; by default DATABASE_URL"
     )
     operator_database_url: str | None = _setting(
-        None, "what psql and audit connect with; DATABASE_URL as ticketing_operator if not set"
+        None, "what psql and audit connect with; by default DATABASE_URL as ticketing_operator"
     )
     fast_lane: str = _setting(
         "on",
-        "off: every route goes through tornado.web and its HTTP server, with the same answers",
+        "off: Tornado's own HTTP server serves every route, with the same answers",
         choices=("on", "off"),
     )
     public_url: str | None = _setting(
         None, "what Location and links begin with, for a proxy that adds a prefix"
     )
     data_dir: Path = _setting(Path(".data"), "where the embedded PostgreSQL keeps its files")
-    log_format: str = _setting("text", "how log lines look", choices=("text", "json"))
-    pool_size: int = _setting(8, "database connections of each process", least=4, most=1000)
+    log_format: str = _setting("text", "format of log lines", choices=("text", "json"))
+    pool_size: int = _setting(8, "database connections per process", least=4, most=1000)
     max_waiting: int = _setting(
-        1000, "requests of a process that may wait for the database", least=1, most=100_000
+        1000,
+        "requests per process that may wait for the database; any more get a 503",
+        least=1,
+        most=100_000,
     )
     batch_size: int = _setting(
-        256, "purchases or reads at most that share a call; 1: none do", least=1, most=10_000
+        256,
+        "maximum purchases or reads per database call; 1 disables batching",
+        least=1,
+        most=10_000,
     )
     batch_options: str = _setting(
         "many",
-        "whether a call is for many ticket options, or for one (for a distributed database)",
+        "ticket options per database call; one is for a database distributed by option",
         choices=("many", "one"),
     )
     request_timeout_seconds: float = _setting(
-        10.0, "how long a request may wait for the database, resends included", least=0.1, most=300
+        10.0, "how long a request may wait for the database, retries included", least=0.1, most=300
     )
     statement_timeout_seconds: float = _setting(
         5.0, "how long one statement may run", least=0.1, most=300
@@ -82,10 +86,13 @@ class Settings:
         2.0, "how long a statement may wait for a lock", least=0.1, most=300
     )
     migration_lock_timeout_seconds: float = _setting(
-        60.0, "how long migrate waits for another one that is under way", least=0.1, most=3600
+        60.0, "how long migrate waits for another migration in progress", least=0.1, most=3600
     )
     drain_timeout_seconds: float = _setting(
-        15.0, "how long a stopping process may take to answer what it has", least=0.1, most=600
+        15.0,
+        "how long a stopping process may take to finish the requests in flight",
+        least=0.1,
+        most=600,
     )
 
     def service_conninfo(self, database: str) -> str:
@@ -99,7 +106,7 @@ class Settings:
 
     @property
     def answer_timeout_seconds(self) -> float:
-        """How long to wait for an answer: the server has ended the statement well before."""
+        """How long to wait for an answer. By then the server has ended the statement."""
         return self.statement_timeout_seconds + ANSWER_GRACE_SECONDS
 
     def operator_conninfo(self, database: str) -> str:
@@ -117,10 +124,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
-    """Check the settings and return them. Flags win over the environment; an empty value is none.
+    """Validate the settings and return them. Flags take precedence; an empty value counts as unset.
 
     Raises:
-        SettingError: one of them makes no sense.
+        SettingError: one of them is invalid.
     """
     values = {}
     for each in fields(Settings):
@@ -154,7 +161,7 @@ def _parse_number(
     name: str, kind: type[int] | type[float], metadata: Mapping[str, Any], text: str
 ) -> float:
     least, most = metadata["least"], metadata["most"]
-    # Python reads 3_000 and " 3000" as numbers too; who wrote that meant something else.
+    # Python reads 3_000 and " 3000" as numbers too; whoever wrote that meant something else.
     if not re.fullmatch(
         r"\d{1,9}" if kind is int else r"\d{1,9}(\.\d{1,9})?", text, re.ASCII
     ) or not (least <= (number := kind(text)) <= most):
@@ -167,13 +174,13 @@ def _check_public_url(name: str, text: str) -> None:
     if not re.fullmatch(r"https?://[A-Za-z0-9._~:\[\]-]+(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*", text):
         raise SettingError(
             f"{name} is {text!r}; it must look like https://tickets.example.com/prefix, "
-            "without a slash at its end"
+            "without a trailing slash"
         )
 
 
 def _check_database_url(name: str, text: str) -> None:
     if not conninfo.is_conninfo(text):
-        # Neither its value nor what libpq says of it: both may hold a password.
+        # Show neither the value nor libpq's message: both may contain a password.
         raise SettingError(
             f"{name} is not a connection string; "
             "it must look like postgresql://user:password@host:5432/database"

@@ -1,8 +1,8 @@
 """Processes, sockets, signals and draining.
 
-One parent holds the listening sockets and forks the workers; it serves nothing itself. A worker
-that dies is replaced. SIGTERM or SIGINT at the parent, or its death, makes every worker drain: it
-takes no new connection, answers what it has, and ends.
+A parent holds the listening sockets and forks the workers; it serves nothing itself. A worker that
+dies is replaced. When the parent gets SIGTERM or SIGINT, or dies, every worker drains: it accepts
+no new connections, finishes the requests in flight, and exits.
 """
 
 from __future__ import annotations
@@ -32,40 +32,40 @@ logger = logging.getLogger(__name__)
 Server = Lane | PlainServer
 
 RESTART_PAUSE_SECONDS = 1.0
-"""A worker that dies sooner than this after its start is replaced only after as long a pause."""
+"""A worker that dies sooner than this after its start is replaced only after a pause this long."""
 
 KILL_GRACE_SECONDS = 5.0
-"""How much longer than a worker's own drain timeout the parent waits before it kills it."""
+"""How long the parent waits beyond the drain timeout before it kills a worker."""
 
 BACKLOG = 1024
-"""Connections that may wait to be accepted, for each worker."""
+"""Connections per worker that may wait to be accepted."""
 
 DESCRIPTORS_RESERVED = 16
-"""File descriptors that no connection of a client gets, besides those of the pool: looking up the
-name of the database, for one, needs some."""
+"""File descriptors kept from client connections, besides those of the pool: looking up the name of
+the database, for one, needs some."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class PortTakenError(Exception):
-    """The address cannot be listened on; the message says why and what to do."""
+    """The service cannot listen on the address; the message says why and what to do."""
 
 
 def serve(settings: Settings, conninfo: str, when_listening: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT; a second one ends the workers without waiting for answers.
+    """Serve until SIGTERM or SIGINT; a second one kills the workers without waiting for answers.
 
-    Leaves those signals blocked, so that what the caller does next is not cut short.
+    Leaves those signals blocked, so that they do not interrupt what the caller does next.
 
     Args:
         conninfo: how the workers connect to the database.
-        when_listening: called once, when the port accepts connections.
+        when_listening: called once the port accepts connections.
 
     Raises:
         PortTakenError: nothing was started.
     """
     raise_descriptor_limit()
     listeners = _listen(settings)
-    # Blocked, and waited for below: so no signal is lost between two looks at what is to be done.
+    # Blocked, and waited for below, so that no signal is lost in between.
     signal.pthread_sigmask(signal.SIG_BLOCK, (*STOP_SIGNALS, signal.SIGCHLD))
     alive = os.pipe()
     slots: dict[int, int] = {}
@@ -81,12 +81,12 @@ def serve(settings: Settings, conninfo: str, when_listening: Callable[[], None])
 
     while signal.sigwait((*STOP_SIGNALS, signal.SIGCHLD)) == signal.SIGCHLD:
         for pid, status in _reap(slots):
-            logger.error("worker %s died (%s); starting another", pid, _in_words(status))
+            logger.error("worker %s died (%s); starting a new one", pid, _in_words(status))
             if time.monotonic() - started_at.pop(pid) < RESTART_PAUSE_SECONDS:
                 time.sleep(RESTART_PAUSE_SECONDS)
             start(slots.pop(pid))
 
-    logger.info("stopping; requests under way are answered")
+    logger.info("stopping; finishing the requests in flight")
     for listener in listeners:
         for each in listener:
             each.close()
@@ -97,22 +97,22 @@ def _listen(settings: Settings) -> list[list[socket.socket]]:
     """Sockets for each worker.
 
     Every worker has its own, on the same port (SO_REUSEPORT): the kernel then spreads connections
-    evenly, where workers that share a socket leave it to chance. The parent keeps them open, so
-    connections that wait for a worker that died are accepted by the one that replaces it.
+    evenly, which it does not if workers share a socket. The parent keeps the sockets open too, so
+    connections that wait for a worker that died are accepted by its replacement.
     """
 
     def bind(reuse_port: bool) -> list[socket.socket]:
         return bind_sockets(settings.port, settings.host, backlog=BACKLOG, reuse_port=reuse_port)
 
     try:
-        # Alone at first: another service of this kind on the port must be noticed, not joined.
+        # Exclusively at first: another service on the same port must be noticed, not joined.
         for each in bind(reuse_port=False):
             each.close()
         return [bind(reuse_port=True) for _ in range(settings.workers)]
     except OSError as error:
         raise PortTakenError(
             f"cannot listen on {settings.host or 'any address'}, port {settings.port}: "
-            f"{error.strerror}. PORT chooses another."
+            f"{error.strerror}. Set PORT to use a different one."
         ) from error
 
 
@@ -139,7 +139,7 @@ def _fork_worker(
     except BaseException:
         logger.exception("worker %s failed", os.getpid())
     finally:
-        # Not sys.exit(): what the parent has to do at its end is not the worker's to do.
+        # Not sys.exit(): the parent's cleanup is not for the worker to do.
         logging.shutdown()
         os._exit(status)
 
@@ -147,12 +147,12 @@ def _fork_worker(
 async def _work(
     settings: Settings, conninfo: str, listener: Sequence[socket.socket], alive_reader: int
 ) -> None:
-    """What a worker does, from its start to the end of draining."""
+    """A worker, from its start to the end of draining."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_reader(alive_reader, stop.set)  # the parent's death, as the end of its pipe
-    # Ctrl-C reaches every process of the terminal; the parent tells the workers what to do.
+    loop.add_reader(alive_reader, stop.set)  # the pipe ends when the parent dies
+    # Ctrl-C reaches every process of the terminal, but the parent tells the workers when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (*STOP_SIGNALS, signal.SIGCHLD))
 
@@ -191,7 +191,7 @@ async def _work(
 
 
 def make_server(settings: Settings, store: Store, readiness: Readiness) -> Server:
-    """What answers requests in a worker: the fast lane, or Tornado's server alone."""
+    """The HTTP server of a worker: the fast lane, or Tornado's."""
     resources = make_resources(store, settings.public_url or "")
     application = make_app(resources, readiness)
     if settings.fast_lane == "off":
@@ -200,7 +200,7 @@ def make_server(settings: Settings, store: Store, readiness: Readiness) -> Serve
 
 
 def _reap(pids: Iterable[int]) -> list[tuple[int, int]]:
-    """The workers that have ended, and how."""
+    """The workers that have exited, with their status."""
     ended = (os.waitpid(pid, os.WNOHANG) for pid in pids)
     return [(pid, status) for pid, status in ended if pid]
 
@@ -211,7 +211,7 @@ def _in_words(status: int) -> str:
 
 
 def _stop(slots: dict[int, int], timeout_seconds: float) -> None:
-    """Have the workers drain, and kill those that have not ended in time."""
+    """Have the workers drain, and kill those that have not exited in time."""
     deadline = time.monotonic() + timeout_seconds
     for pid in slots:
         os.kill(pid, signal.SIGTERM)
@@ -221,7 +221,7 @@ def _stop(slots: dict[int, int], timeout_seconds: float) -> None:
         for pid, _ in _reap(slots):
             del slots[pid]
         if info is None or info.si_signo in STOP_SIGNALS:
-            logger.error("not waiting any longer for %s workers", len(slots))
+            logger.error("killing %s workers that have not stopped in time", len(slots))
             for pid in slots:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)

@@ -1,7 +1,7 @@
-"""Calls to the database: bounded, and sent again when their outcome is unknown.
+"""Calls to the database: bounded, and resent when their outcome is unknown.
 
-Every call goes through `Database.call`. What it calls must bear being sent twice: the functions
-that write take an id from the caller and treat one that they have stored as done.
+Every call goes through `Database.call`. The functions it calls must be idempotent: those that write
+take an id from the caller, and treat one that is already stored as done.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from api.database.faults import Fault, fault_of
 logger = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 1.0
-"""While the database is away, or its connections are of no use, one is tried about this often."""
+"""How often to try again while the database is down or its connections are unusable."""
 
 RESEND_PAUSE_SECONDS = 0.05
-"""How long a call waits before it is sent again. Each time twice as long, up to the above."""
+"""How long a call waits before it is resent. Doubles each time, up to the above."""
 
 STRONGER_COMMIT = """
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') IN ('off', 'local')
 """
-"""A default of the database or the role may have a commit return before it is safe: then a crash
-takes back what buyers were told. One that waits for more than ``on`` does is left as it is."""
+"""A default of the database or the role may let a commit return before it is durable: a crash would
+then undo sales that buyers were told of. A setting stronger than ``on`` is left as it is."""
 
 
 class Connection(psycopg.AsyncConnection[Any]):
-    """A connection that is given up when an answer does not come.
+    """A connection that is closed if an answer does not come in time.
 
     Attributes:
-        made_at: when it was made, by the monotonic clock.
-        answer_timeout_seconds: how long to wait for an answer; None: for ever.
-        is_hung: an answer was waited for in vain.
+        made_at: when it was opened, by the monotonic clock.
+        answer_timeout_seconds: how long to wait for an answer; None means forever.
+        is_hung: whether an answer did not come in time.
     """
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
@@ -55,10 +55,10 @@ class Connection(psycopg.AsyncConnection[Any]):
     async def wait(
         self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None
     ) -> Any:
-        """Wait as psycopg does, but close the connection rather than cancel what it is doing.
+        """Wait as psycopg does, but close the connection instead of cancelling its statement.
 
-        A server that hangs would be waited for once more. And one whose commit waits for a standby
-        would take that for leave to commit without it.
+        Cancelling would wait for a hung server once more. And a server whose commit waits for a
+        standby would take it as permission to commit without.
         """
         try:
             return await waiting.wait_async(
@@ -75,7 +75,7 @@ Pool = AsyncConnectionPool[Connection]
 
 
 class _Call:
-    """A statement on its way, and what is known of its sendings."""
+    """A statement in flight, and what is known from sending it."""
 
     __slots__ = ("arguments", "error", "failed_at", "has_timed_out", "may_be_stored", "statement")
 
@@ -93,11 +93,11 @@ class Database:
 
     Args:
         conninfo: libpq's connection string.
-        pool_size: connections at most.
-        max_waiting: calls at most that wait for a connection; one more is refused.
+        pool_size: maximum connections.
+        max_waiting: maximum calls that wait for a connection; any more are refused.
         timeout_seconds: how long a call may take, waiting and resends included.
-        answer_timeout_seconds: how long one sending may take: somewhat longer than its statement
-            may run, since the server then has ended it.
+        answer_timeout_seconds: how long to wait for the answer each time a call is sent. Somewhat
+            longer than a statement may run, so that the server has ended it by then.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Database:
         self._pool: Pool = AsyncConnectionPool(
             conninfo,
             connection_class=Connection,
-            # Autocommit: one round trip a call, and what a call did is committed when it returns.
+            # Autocommit: one round trip per call, which is committed when it returns.
             kwargs={"autocommit": True, "connect_timeout": 2, "prepare_threshold": 1},
             open=False,
             configure=self._configure,
@@ -129,7 +129,7 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Begin to connect. Does not wait: a database that is away is not an error yet."""
+        """Start connecting. Does not wait: a database that is down is not an error yet."""
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
@@ -146,9 +146,9 @@ class Database:
         """Run one statement in a transaction of its own and return its rows, after the commit.
 
         Args:
-            timeout_seconds: another time to wait than the one that holds for all calls.
-            resends_timed_out: whether a call that ran into a lock or statement timeout is sent
-                again, once.
+            timeout_seconds: how long the call may take; by default as long as any.
+            resends_timed_out: whether to resend, once, a call that ran into a lock or statement
+                timeout.
 
         Raises:
             OverloadedError: too many calls wait for a connection. Nothing was stored.
@@ -165,7 +165,7 @@ class Database:
         return task.result()
 
     def room(self) -> int:
-        """How many calls could wait for a connection now, besides those that do."""
+        """How many more calls could wait for a connection now."""
         return self.max_waiting - self._pool.get_stats()["requests_waiting"]
 
     async def _send_until_known(self, call: _Call) -> list[tuple[Any, ...]]:
@@ -184,12 +184,12 @@ class Database:
                 raise OverloadedError(self.room) from None
             except (PoolTimeout, PoolClosed):
                 raise UnavailableError from call.error
-            logger.info("sending a call again: %s", str(call.error).partition("\n")[0])
+            logger.info("resending a call: %s", str(call.error).partition("\n")[0])
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, RECONNECT_SECONDS)
 
     async def _judge(self, call: _Call, error: psycopg.Error, connection: Connection) -> None:
-        """Note what the error says, and raise it unless the call is to be sent again."""
+        """Note what the error means, and raise unless the call is to be resent."""
         fault = fault_of(error)
         is_last = fault in (Fault.OF_REQUEST, Fault.OF_DATABASE)
         if fault is Fault.UNKNOWN_OUTCOME:
@@ -198,17 +198,17 @@ class Database:
             if connection.is_hung:
                 await self._discard_as_old_as(connection)
         elif fault is Fault.OF_TIMEOUT:
-            # Once more: a server that stood still for a while counts that time too, and the one
-            # that held the lock did not get to release it. And for as long as the outcome of an
-            # earlier sending is unknown: that may be what holds the lock.
+            # Resent once: a server that was suspended for a while counts that time too, and the
+            # holder of the lock had no chance to release it. And resent for as long as the outcome
+            # of an earlier attempt is unknown: that may be what holds the lock.
             is_last = call.has_timed_out and not call.may_be_stored
             call.has_timed_out = True
         elif fault is Fault.OF_CONNECTION:
-            # If a new one is no better, yet another will not be either, and the pool keeps it.
+            # If a new connection is no better, the next will not be either: the pool keeps it.
             if connection.made_at < time.monotonic() - RECONNECT_SECONDS:
                 await connection.close()
         elif fault is Fault.OF_STATEMENT:
-            # One made since the first failure knows nothing of the past: it is the call, then.
+            # A connection newer than the first failure has no past: the call is at fault.
             call.failed_at = call.failed_at or time.monotonic()
             is_last = connection.made_at > call.failed_at
             await connection.close()
@@ -221,7 +221,7 @@ class Database:
             raise RefusedError(error.sqlstate, message.partition("\n")[0]) from error
 
     async def _discard_as_old_as(self, connection: Connection) -> None:
-        """Have the pool make all its connections anew, unless it has done so since this one."""
+        """Have the pool replace all its connections, unless it did so after this one was opened."""
         if connection.made_at > self._drained_at:
             self._drained_at = time.monotonic()
             await self._pool.drain()
@@ -231,7 +231,7 @@ class Database:
         await connection.execute(STRONGER_COMMIT, prepare=False)
 
     async def _keep_trying(self, pool: Pool) -> None:
-        """Called when connecting has failed for a while: the pool would now wait for a new call."""
-        # Not with connections at hand: it tries each of them, and one that hangs holds it up.
+        """Called when connecting has failed for a while; the pool would now wait for a call."""
+        # Not while there are connections: check() tries each of them, and a hung one blocks it.
         if not pool.get_stats()["pool_available"]:
             await pool.check()

@@ -1,4 +1,4 @@
-"""Whether the database is the one that this build was made for."""
+"""Whether the database is the one that this build needs."""
 
 from __future__ import annotations
 

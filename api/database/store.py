@@ -20,12 +20,12 @@ BUSY = "busy"
 """The outcome of a purchase whose option another transaction has locked. Nothing was decided."""
 
 OTHER_CALLS = 3
-"""Connections that purchases waiting for a lock cannot take: for the purchases that do not wait,
-for reads, and for the rest."""
+"""Connections kept from purchases that wait for a lock: one each for the purchases that do not
+wait, for reads, and for everything else."""
 
 
 class _Purchase(NamedTuple):
-    """What is asked for of purchase_tickets, as text: the array literals are made of it."""
+    """The arguments of purchase_tickets, as text for array literals."""
 
     option_id: str
     purchase_id: str
@@ -36,18 +36,22 @@ class _Purchase(NamedTuple):
 class Store:
     """Calls the functions of the schema ``ticketing``.
 
-    Purchases that are asked for at the same time share calls, and so do reads of ticket options.
-    A read never joins a call that was under way before it, so it sees every purchase that was
-    answered before it was asked for.
+    Concurrent purchases share calls (see docs/coalescer.md), and so do reads of ticket options. A
+    read never joins a call already in flight, so it sees every purchase that was answered before.
+
+        purchase_tickets -> Coalescer, which chooses the call:
+            many options: _purchase_of_many_options, does not wait for locks
+            one option:   _purchase_of_one_option, may wait for its lock
+        get_ticket_option -> NextCall -> _read_options
 
     Every method raises what `Database.call` raises. Made within the event loop.
 
-    A purchase whose option stays locked for three lock timeouts is refused, and nothing was stored.
+    A purchase whose option stays locked for three lock timeouts is refused; nothing was stored.
 
     Args:
         check: awaited before every call until it has returned once; free to refuse the call.
-        batch_size: purchases or reads at most that share a call; 1: none do.
-        batch_options: ``many`` or ``one``, the ticket options of a call.
+        batch_size: maximum purchases or reads per call; 1 disables batching.
+        batch_options: ``many`` or ``one``: how many ticket options a call may be for.
         lock_timeout_seconds: how long a call may wait for a lock.
     """
 
@@ -71,7 +75,7 @@ class Store:
         sell: Call[_Purchase] = self._purchase_of_many_options
         read: Call[str] = self._read_options
         if batch_options == "one":
-            # What does not wait takes as many connections as what does.
+            # Calls that wait and calls that do not get half of the connections each.
             calls_max, slots = (database.pool_size - 1) // 2, max(1, slots // 2)
             retries_max = calls_max
             sell = per_key(
@@ -175,7 +179,7 @@ class Store:
     async def get_purchase(self, option_id: str, purchase_id: str) -> Purchase | None:
         """The purchase, or None."""
         rows = await self._call(
-            # Spelled out, so that neither a date style nor a time zone of the session has a say.
+            # Formatted, so that neither the date style nor the time zone of the session matters.
             "SELECT id, ticket_option_id, user_id, quantity, "
             "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') "
             "FROM ticketing.get_purchase(%s, %s)",
@@ -209,7 +213,7 @@ def _columns_of_one_option(purchases: Sequence[_Purchase]) -> list[str]:
 
 
 def _busy_if_one_items_fault(error: Exception) -> Any:
-    """Have the purchases of an option sent again, by themselves, to find whose fault it was."""
+    """Have the purchases of an option resent by themselves, to find out whose fault it was."""
     return BUSY if is_one_items_fault(error) else error
 
 

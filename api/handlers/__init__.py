@@ -1,1 +1,1 @@
-"""The handlers, one file a resource: decode, call the store, answer."""
+"""The handlers, one file per resource: decode, call the store, answer."""

@@ -1,4 +1,4 @@
-"""What every handler does: answers, errors, request ids."""
+"""What all handlers share: answers, errors, request ids."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _METHODS = ("get", "head", "post", "delete", "patch", "put", "options")
 
 
 class BaseHandler(RequestHandler):
-    """Answers with what a resource returns, and with a problem to what it raises."""
+    """Sends what a resource returns, or a problem for what it raises."""
 
     @cached_property
     def id(self) -> str:
-        """Ties the request to its lines in the log."""
+        """Ties the request to its log lines."""
         return request_id(self.request.headers)
 
     @property
@@ -65,7 +65,7 @@ class BaseHandler(RequestHandler):
         self.finish(answer.body)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer an exception; Tornado has none that is not one."""
+        """Answer an exception. Tornado always passes one."""
         error = kwargs["exc_info"][1]
         if isinstance(error, HTTPError):
             error = self._problem_of(error)
@@ -80,7 +80,7 @@ class BaseHandler(RequestHandler):
         """Log nothing: `problem_of_failure` does."""
 
     def _problem_of(self, error: HTTPError) -> BaseException:
-        """What Tornado itself refuses, before `prepare`."""
+        """The problem for a request that Tornado itself refuses, before `prepare`."""
         if len(self.request.body) > limits.BODY_BYTES_MAX:
             return Problem(problems.BODY_TOO_LARGE)
         if error.status_code == 405:
@@ -89,13 +89,13 @@ class BaseHandler(RequestHandler):
                 return Problem(problems.NOT_FOUND)
             return Problem(problems.METHOD_NOT_ALLOWED, headers=[("Allow", allowed)])
         if error.status_code == 400:
-            # It parses the forms that no resource here takes.
+            # Tornado parses forms, which no resource here accepts.
             return Problem(problems.UNSUPPORTED_MEDIA_TYPE)
         return error
 
     @classmethod
     def allowed_methods(cls) -> list[str]:
-        """The methods that the handler has, in alphabetical order."""
+        """The methods that the handler supports, in alphabetical order."""
         return sorted(
             name.upper()
             for name in _METHODS
@@ -104,7 +104,7 @@ class BaseHandler(RequestHandler):
 
 
 class NotFoundHandler(BaseHandler):
-    """Answers where there is no resource."""
+    """Answers on every path without a resource."""
 
     def prepare(self) -> None:
         super().prepare()

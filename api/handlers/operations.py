@@ -19,7 +19,7 @@ _OK = Answer(200, b'{"status":"ok"}')
 
 class _StateHandler(BaseHandler):
     def compute_etag(self) -> None:
-        """None: there is nothing here to keep."""
+        """None: there is nothing to cache here."""
 
 
 class LivezHandler(_StateHandler):
@@ -40,7 +40,8 @@ class ReadyzHandler(_StateHandler):
     async def get(self) -> None:
         if await self._readiness.what_is_missing(READYZ_TIMEOUT_SECONDS):
             raise Problem(
-                UNAVAILABLE, "The database cannot sell now, or is not the version of this build."
+                UNAVAILABLE,
+                "The database is unavailable, read-only, or not migrated to this version.",
             )
         self.answer(_OK)
 

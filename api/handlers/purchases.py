@@ -1,4 +1,4 @@
-"""``/ticket_options/:id/purchases``: who took how many."""
+"""``/ticket_options/:id/purchases``: who purchased how many tickets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _decoder = Decoder(NewPurchase)
 
 
 class Purchases:
-    """Purchase tickets, read a purchase."""
+    """Purchases tickets, reads a purchase."""
 
     def __init__(self, store: Store, public_url: str) -> None:
         self._store = store
@@ -40,7 +40,7 @@ class Purchases:
         except UnavailableError as error:
             raise Problem(UNAVAILABLE, MAY_BE_STORED) from error
         if outcome not in ("created", "exists"):
-            raise Problem(KIND_OF_OUTCOME[outcome])  # one that nobody knows is no sale: a KeyError
+            raise Problem(KIND_OF_OUTCOME[outcome])  # an unknown outcome is no sale: a KeyError
 
         answer = [
             ("Location", f"{self._public_url}/ticket_options/{option_id}/purchases/{purchase_id}")
@@ -51,7 +51,7 @@ class Purchases:
             return Answer(201, headers=answer)
         try:
             purchase = await self._store.get_purchase(option_id, purchase_id)
-        except Exception as error:  # any: the tickets are sold, and a preference may go unmet
+        except Exception as error:  # whatever it is: the tickets are sold
             logger.warning("request %s: could not read back: %s", request.id, error)
             return Answer(201, headers=answer)
         answer.append(("Preference-Applied", "return=representation"))
@@ -60,7 +60,7 @@ class Purchases:
     async def read(self, request: Request, option_id: str, purchase_id: str) -> Answer:
         purchase = await self._store.get_purchase(option_id, purchase_id)
         if purchase is None:
-            raise Problem(NOT_FOUND, "There is no such purchase.")
+            raise Problem(NOT_FOUND, "No such purchase.")
         return Answer(200, msgspec.json.encode(purchase), REVALIDATED)
 
 

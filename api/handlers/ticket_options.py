@@ -19,7 +19,7 @@ _decoder = Decoder(NewTicketOption)
 
 
 class TicketOptions:
-    """Create a ticket option, read one."""
+    """Creates a ticket option, reads one."""
 
     def __init__(self, store: Store, public_url: str) -> None:
         self._store = store
@@ -41,14 +41,14 @@ class TicketOptions:
         answer = [("Location", f"{self._public_url}/ticket_options/{option_id}")]
         if outcome == "exists" and key is not None:
             answer.append(("Idempotent-Replayed", "true"))
-        # As it was created, also when it is a replay and tickets have been sold since.
+        # As it was created, even for a replay after tickets have been sold.
         option = TicketOption(option_id, new.name, new.desc, new.allocation)
         return Answer(201, msgspec.json.encode(option), answer)
 
     async def read(self, request: Request, option_id: str) -> Answer:
         option = await self._store.get_ticket_option(option_id.lower())
         if option is None:
-            raise Problem(NOT_FOUND, "There is no such ticket option.")
+            raise Problem(NOT_FOUND, "No such ticket option.")
         return Answer(200, msgspec.json.encode(option), REVALIDATED)
 
 

@@ -1,4 +1,4 @@
-"""Accepting connections, whatever comes over them, also when no file descriptor is left."""
+"""Accepts connections, even when file descriptors run out."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 ACCEPTS_MOST = 128
-"""Connections at most that are accepted in a row; others want their turn of the event loop."""
+"""How many connections to accept in a row before the event loop gets another turn."""
 
 PAUSE_SECONDS = 0.05
-"""How long no connection is accepted after one could not be."""
+"""How long to accept nothing after a connection could not be accepted."""
 
 WARNING_SECONDS = 10.0
-"""How often the log says so at most."""
+"""The least time between two warnings about it."""
 
 LAST_TURNS = 1000
-"""Turns of the event loop at most in which what has connected is accepted before the end."""
+"""Upper bound on event-loop turns that a stopping worker spends accepting pending connections."""
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process, and those that it starts, have as many file descriptors as they may."""
+    """Raise the limit of file descriptors for this process and its children as far as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -38,15 +38,15 @@ def raise_descriptor_limit() -> None:
 
 
 class Acceptor:
-    """Accepts connections on sockets that listen; made within the event loop.
+    """Accepts connections on listening sockets. Made within the event loop.
 
-    When no file descriptor is left, it stops for a moment and tries again: connections then wait in
-    the kernel's queue, and those that were accepted before are served as ever.
+    When file descriptors run out, it pauses and tries again: new connections wait in the kernel's
+    queue, and those already accepted are served as usual.
 
     Args:
-        listeners: sockets that do not block.
-        accepted: called with each connection, which does not block either, and its address.
-        reserve: file descriptors that no connection gets, for what else the process must open.
+        listeners: non-blocking sockets.
+        accepted: called with each connection, which is non-blocking too, and its address.
+        reserve: file descriptors kept from connections, for whatever else the process must open.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Acceptor:
         self._listen()
 
     async def accept_all(self) -> None:
-        """Accept what has connected, as far as file descriptors go: `stop` would reset it."""
+        """Accept the pending connections that file descriptors allow: `stop` would reset them."""
         for _ in range(LAST_TURNS):
             if not sum(self._accept(each) for each in self._listeners):
                 return
             await asyncio.sleep(0)
 
     def stop(self) -> None:
-        """Accept no more, and close the sockets."""
+        """Stop accepting, and close the sockets."""
         if self._pause is not None:
             self._pause.cancel()
         for each in self._listeners:
@@ -85,7 +85,7 @@ class Acceptor:
             self._loop.add_reader(each, self._accept, each)
 
     def _accept(self, listener: socket.socket) -> bool:
-        """Accept connections, and return whether there may be more that can be accepted."""
+        """Accept connections, and return whether there may be more to accept."""
         for _ in range(ACCEPTS_MOST):
             try:
                 connection, address = listener.accept()
@@ -97,16 +97,16 @@ class Acceptor:
                 self._wait(str(error.strerror))
                 return False
             connection.setblocking(False)
-            # Its number is the lowest that was free: it says how many are taken.
+            # A new descriptor gets the lowest free number, which tells how many are in use.
             is_last = connection.fileno() >= self._numbers()
             self._accepted(connection, address)
             if is_last:
-                self._wait("no file descriptor is left but those kept for other use")
+                self._wait("only the reserved file descriptors are left")
                 return False
         return True
 
     def _numbers(self) -> float:
-        """Below which the numbers of connections are. The limit may change while we run."""
+        """The bound on the descriptor numbers of connections. The limit may change at run time."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit == resource.RLIM_INFINITY:
             return float("inf")

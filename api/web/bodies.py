@@ -14,7 +14,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def must(be: str, **bounds: Any) -> Meta:
-    """The bounds of a member, and how they are said to a client that broke them."""
+    """The bounds of a member, and how to explain them to a client that broke them."""
     return Meta(**bounds, extra={"must": f"must be {be}"})
 
 
@@ -29,7 +29,7 @@ class Decoder(Generic[T]):
         """Decode a body.
 
         Raises:
-            Problem: ``malformed_json``, or ``invalid`` with every member that is wrong.
+            Problem: ``malformed_json``, or ``invalid``, listing every invalid member.
         """
         try:
             return self._decode(body.decode())
@@ -39,7 +39,7 @@ class Decoder(Generic[T]):
             return self._decode_member_by_member(body.decode())
 
     def _decode_member_by_member(self, text: str) -> T:
-        """Decode slowly, so as to tell every member that is wrong and not only the first."""
+        """Decode slowly, to report every invalid member and not only the first."""
         try:
             members = json.loads(text, parse_constant=_refuse_constant, parse_int=_parse_int)
         except (ValueError, RecursionError):
@@ -68,5 +68,5 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _parse_int(digits: str) -> float:
-    """An integer, unless it is so long that Python would refuse to read it: too large anyway."""
+    """An integer, unless it is too long for Python to parse, and so too large anyway."""
     return int(digits) if len(digits) < 20 else float(digits)

@@ -1,4 +1,4 @@
-"""The request headers that the service gives a meaning to."""
+"""The request headers that the service interprets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY_LENGTH_MAX = 255
 
 
 class Headers(Protocol):
-    """The headers of a request. Names match in any case of letters."""
+    """The headers of a request. Names are case-insensitive."""
 
     def get(self, name: str, /) -> str | None: ...
 
@@ -26,7 +26,7 @@ class Headers(Protocol):
 
 
 def request_id(headers: Headers) -> str:
-    """The request's ``X-Request-ID`` if it is one that may stand in a log, else a new one."""
+    """The request's ``X-Request-ID`` if it is safe to log, or else a new one."""
     given = headers.get("X-Request-ID")
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given
@@ -56,11 +56,11 @@ def idempotency_key(headers: Headers) -> str | None:
 
 
 def prefers_representation(headers: Headers) -> bool:
-    """Whether ``Prefer`` (RFC 7240) asks for the stored thing in the answer.
+    """Whether ``Prefer`` (RFC 7240) asks for the stored resource in the answer.
 
-    Of a preference that is given twice the first counts; other preferences are ignored.
+    If a preference is given twice, the first counts; other preferences are ignored.
     """
-    # The list is split by the library because commas may stand in quoted strings.
+    # Split by the library, because quoted strings may contain commas.
     given = headers.get("Prefer")
     for preference in parse_http_list(given) if given else ():
         name, _, value = preference.split(";")[0].partition("=")
@@ -72,7 +72,7 @@ def prefers_representation(headers: Headers) -> bool:
 def matches_etag(headers: Headers, etag: str) -> bool:
     """Whether ``If-None-Match`` names this entity tag (RFC 9110, weak comparison).
 
-    A list that begins with an asterisk names all, as for `tornado.web`.
+    A list that begins with an asterisk matches everything, as in `tornado.web`.
     """
     given = headers.get("If-None-Match")
     if given is None:

@@ -16,15 +16,15 @@ from api.web.bodies import Decoder, T
 from api.web.headers import Headers, is_json
 
 REVALIDATED = (("Cache-Control", "no-cache"),)
-"""Headers of a 200 that may be kept, and must be asked for again. Its ``ETag`` is made where the
-answer is sent, and so is the 304."""
+"""Headers of a 200 that may be cached but must be revalidated. Whoever sends it adds the ``ETag``,
+or answers 304."""
 
 
 class Request(Protocol):
     """A request whose body has arrived.
 
     Attributes:
-        id: ties the request to its lines in the log.
+        id: ties the request to its log lines.
     """
 
     @property
@@ -40,7 +40,7 @@ class Request(Protocol):
 class Answer(NamedTuple):
     """A status, a body and headers.
 
-    The headers reach the wire as they are: none may hold client input that nobody has checked.
+    The headers are sent as they are: none may contain unchecked client input.
     """
 
     status: int
@@ -67,5 +67,5 @@ def decode(request: Request, decoder: Decoder[T]) -> T:
 
 
 def problem_answer(problem: Problem) -> Answer:
-    """The problem as it is sent."""
+    """The problem as an answer."""
     return Answer(problem.kind.status, problem.body(), problem.headers, "application/problem+json")

@@ -13,13 +13,13 @@ from tornado.web import Application
 from api.web import limits
 
 QUIET_SECONDS = 0.2
-"""Draining ends when nothing was in flight for so long: a request may have been on its way."""
+"""Draining ends when nothing has been in flight for this long: a request may be on its way."""
 
 
 class PlainServer:
     """The same application without the fast lane.
 
-    What cannot be read as a request gets what Tornado answers: a bare 400, or nothing.
+    Bytes that are not HTTP get Tornado's own answer: a bare 400, or nothing.
     """
 
     def __init__(self, application: Application) -> None:
@@ -27,7 +27,7 @@ class PlainServer:
         self._server = HTTPServer(
             application,
             max_header_size=limits.HEAD_BYTES_MAX,
-            # Larger than a body may be, so that the application can refuse it in its own words.
+            # More than a body may have, so that the application can refuse it with its own problem.
             max_body_size=limits.DISCARDED_BYTES_MAX,
             idle_connection_timeout=limits.HEAD_TIMEOUT_SECONDS,
             body_timeout=limits.BODY_TIMEOUT_SECONDS,
@@ -44,7 +44,7 @@ class PlainServer:
         self._server.handle_stream(IOStream(connection), address)
 
     async def drain(self, timeout_seconds: float) -> bool:
-        """Answer what is under way, and what idle connections have sent in the meantime.
+        """Answer the requests in flight, and those that idle connections still send.
 
         Returns:
             Whether everything was answered in time.

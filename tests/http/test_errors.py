@@ -412,7 +412,7 @@ async def test_a_call_whose_wait_for_a_lock_timed_out_is_sent_once_more(
             connection.execute("LOCK TABLE ticketing_private.ticket_options")
             new = {"name": "a", "desc": "", "allocation": 10}
             created = asyncio.create_task(client.post("/ticket_options", new))
-            resent = "sending a call again: canceling statement due to lock timeout"
+            resent = "resending a call: canceling statement due to lock timeout"
             while resent not in caplog.text:  # noqa: ASYNC110, the log tells nobody of a line
                 await asyncio.sleep(0.01)
 

@@ -238,7 +238,7 @@ def test_check_finds_nothing_in_a_database_that_is_replicated_and_used(any_datab
 
 
 def test_check_says_with_its_exit_code_whether_it_found_something(database: str) -> None:
-    assert run_command(database, "--check")[:2] == (0, "The database is what this build ships.\n")
+    assert run_command(database, "--check")[:2] == (0, "The database matches this build.\n")
     with connect(database) as connection:
         connection.execute("DROP FUNCTION ticketing.audit_allocations()")
 

@@ -160,7 +160,7 @@ def test_the_embedded_database_is_no_exception(tmp_path: Path) -> None:
 def test_to_delete_data_is_to_roll_back(database: str) -> None:
     code, _, errors = run_command(database, "--delete-data")
 
-    assert (code, errors) == (2, "ticket-allocation: --delete-data goes with --rollback only\n")
+    assert (code, errors) == (2, "ticket-allocation: --delete-data requires --rollback\n")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_a_purchase_whose_connection_an_administrator_ends_is_sold_once(
             "WHERE application_name = 'ticket-allocation' AND wait_event_type = 'Lock'"
         )
         wait_for(
-            lambda: running_service.logged("sending a call again: terminating connection"),
+            lambda: running_service.logged("resending a call: terminating connection"),
             "the call to be sent again",
         )
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Context(NamedTuple):
-    """Who sent the request: what Tornado reads as ``request.remote_ip`` and ``protocol``."""
+    """Where the request came from: Tornado reads ``request.remote_ip`` and ``protocol`` from it."""
 
     remote_ip: str
     protocol: str = "http"
@@ -47,7 +47,7 @@ class ApplicationExchange(HTTPConnection):
         self._bytes_left: int | None = None
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        """Have a function called if the client goes before it has its answer."""
+        """Have a function called if the client disconnects before it has its answer."""
         self.close_callback = callback
 
     def write_headers(
@@ -109,7 +109,7 @@ class ApplicationExchange(HTTPConnection):
     async def stream_body(
         self, delegate: HTTPMessageDelegate, is_prepared: Awaitable[None]
     ) -> None:
-        """Give the body to a handler that takes it in parts, when it is ready for them."""
+        """Pass the body to a handler that takes it in parts, when it is ready."""
         try:
             await is_prepared
             if self._request.body and not self._is_answered:
@@ -127,7 +127,7 @@ class ApplicationExchange(HTTPConnection):
         raise HTTPOutputError(reason)
 
     def _abort(self) -> None:
-        """Close the connection: an answer that is cut short must not look whole."""
+        """Close the connection: a truncated answer must not look complete."""
         self._request.closes = True
         self._connection.abort()
         self._answered()
@@ -142,5 +142,5 @@ def closed() -> asyncio.Future[None]:
     """What a write returns when the client is gone."""
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     future.set_exception(StreamClosedError())
-    future.exception()  # seen: not everybody waits for what is written
+    future.exception()  # retrieved here, since not every caller awaits a write
     return future

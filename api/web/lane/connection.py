@@ -11,8 +11,8 @@ connection. ::
        |  the client ended, draining       v
        +-----------------------------> lingering --> closed
 
-A connection that ends has its last answer sent, and then *lingers*: what still arrives is discarded
-until the client closes as well, for `LINGER_SECONDS` at most. Closing at once would reset the
+A connection that ends sends its last answer and then *lingers*: it discards what still arrives
+until the client closes too, for `LINGER_SECONDS` at most. Closing at once would reset the
 connection, and the client might not see the answer.
 """
 
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from api.web.lane.server import Lane
 
 LINGER_SECONDS = 2.0
-"""How long a connection that ends waits for its client to close as well."""
+"""How long a connection that ends waits for its client to close too."""
 
 WRITE_TIMEOUT_SECONDS = 75.0
-"""How long a client may take none of the answer that waits for it."""
+"""How long a client may go without reading any of its answer."""
 
 _NEVER = float("inf")
 
@@ -54,7 +54,7 @@ class Connection(asyncio.BufferedProtocol):
     """A connection.
 
     Attributes:
-        deadline: when its time is up, in seconds of the event loop's clock.
+        deadline: when it times out, in seconds of the event loop's clock.
     """
 
     __slots__ = (
@@ -128,7 +128,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         if not self._reads:
-            return  # nothing that comes now will be answered
+            return  # nothing that arrives now will be answered
         self._feed(self._lane.buffer[:nbytes])
         arriving = self._arriving
         if arriving is not None:
@@ -139,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
             self._continue(arriving)
 
     def eof_received(self) -> bool:
-        """The client sends nothing more, and may still wait for its answers."""
+        """The client will send nothing more, but may still wait for its answers."""
         self._has_ended = True
         self._reads = False
         self._drop_arriving()
@@ -239,10 +239,10 @@ class Connection(asyncio.BufferedProtocol):
                 return
 
     def _decline_upgrade(self) -> None:
-        """Go on with the request as if it had not asked for another protocol.
+        """Continue with the request as if it had not asked for another protocol.
 
-        llhttp takes what follows the head for the other protocol. So another parser is told of the
-        head without that wish, and finds the end of the body.
+        llhttp takes what follows the head for the other protocol. So a new parser gets the head
+        without the upgrade, and finds the end of the body.
         """
         request = self._request()
         head = b"POST / HTTP/1.1\r\n" + (b"" if request.keeps_alive else b"Connection: close\r\n")
@@ -256,7 +256,7 @@ class Connection(asyncio.BufferedProtocol):
         self._replays_head = False
 
     def _complete(self) -> None:
-        """The request has arrived: it waits for its turn."""
+        """The request has arrived, and waits for its turn."""
         request = self._request()
         self._arriving = None
         self.deadline = _NEVER
@@ -268,7 +268,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting.append(request)
 
     def _bound(self, request: Request, nbytes: int) -> None:
-        """Refuse a request that is too large before it has come to its end."""
+        """Refuse a request that is too large before all of it has arrived."""
         if not request.spans_reads:
             request.spans_reads = True
             return
@@ -292,7 +292,7 @@ class Connection(asyncio.BufferedProtocol):
             self._lane.request_arrives(request.started_at)
         request.refusal = self._refusal or Problem(
             problems.MALFORMED_HEADER,
-            "The chunks of the body are malformed."
+            "The chunked body is malformed."
             if request.has_head
             else "This is not an HTTP/1.1 request.",
         )
@@ -304,7 +304,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting.append(request)
 
     def _drop_arriving(self) -> None:
-        """Forget a request that will not come to its end."""
+        """Forget a request that will not arrive in full."""
         if self._arriving is not None:
             self._lane.in_flight -= self._arriving.has_head
             self._arriving = None
@@ -318,7 +318,7 @@ class Connection(asyncio.BufferedProtocol):
     # How they are answered.
 
     def _advance(self) -> None:
-        """Begin with the next request, if it is its turn."""
+        """Start the next request, if it is its turn."""
         if self._is_advancing:
             return
         self._is_advancing = True
@@ -404,7 +404,7 @@ class Connection(asyncio.BufferedProtocol):
         self._advance()
 
     def _end(self) -> None:
-        """Send what is to be sent, and close when the client does."""
+        """Send what is left to send, and close when the client does."""
         self._reads = False
         self._drop_arriving()
         self._lane.in_flight -= len(self._waiting)
@@ -420,20 +420,20 @@ class Connection(asyncio.BufferedProtocol):
         except OSError:
             self.abort()  # the client has reset it
 
-    # What the lane asks for.
+    # What the lane calls.
 
     def time_out(self) -> None:
-        """The connection's time is up."""
+        """The connection has timed out."""
         unsent_bytes = self._transport.get_write_buffer_size()
         if unsent_bytes:
             if not self._unsent_bytes or unsent_bytes < self._unsent_bytes:
-                # The client takes what there is for it, however slowly.
+                # The client is reading, however slowly.
                 self._unsent_bytes = unsent_bytes
                 self.deadline = self._lane.time() + WRITE_TIMEOUT_SECONDS
             else:
                 self.abort()
         elif not self._is_lingering and (self._current is not None or self._waiting):
-            # It is the next request that does not come: this one is still answered.
+            # It is the next request that does not arrive: this one is still answered.
             self.eof_received()
             self.deadline = _NEVER
         else:
@@ -449,10 +449,10 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.close()
 
     def abort(self) -> None:
-        """Close at once, and leave unsent what is not sent yet."""
+        """Close at once, discarding what is not sent yet."""
         self._transport.abort()
 
-    # What an exchange of the application asks for.
+    # What an exchange of the application calls.
 
     def remote_ip(self) -> str:
         """The address of the client."""
@@ -484,12 +484,12 @@ class Connection(asyncio.BufferedProtocol):
         return self._room
 
     def application_answered(self) -> None:
-        """The application has sent its answer, or given it up."""
+        """The application has sent its answer, or given up on it."""
         self._exchange = None
         assert self._current is not None
         self._answered(self._current)
 
-    # Small change.
+    # Bookkeeping.
 
     def _set_deadline(self) -> None:
         now = self._lane.time()

@@ -15,7 +15,7 @@ _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")  # RFC 3986, 3.2, witho
 
 
 class RawHeaders:
-    """Headers that are decoded only when somebody asks for them. Names match in any case."""
+    """Headers that are decoded only when needed. Names are case-insensitive."""
 
     __slots__ = ("_values", "pairs")
 
@@ -24,7 +24,7 @@ class RawHeaders:
         self._values: dict[bytes, bytes] = {}
 
     def close(self) -> None:
-        """Index the pairs: all of them have arrived.
+        """Index the pairs, once all of them have arrived.
 
         Repeated headers are joined with a comma (RFC 9110, 5.3).
         """
@@ -69,21 +69,21 @@ def _lower(name: str) -> bytes:
 
 
 class Request:
-    """A request, and what its connection has to know of it.
+    """A request, and what its connection needs to know about it.
 
     Attributes:
         target: the request target as it arrived.
         version: of HTTP, ``1.0`` or ``1.1``.
         body: empty until the whole of it has arrived.
-        body_bytes: how much of it has arrived.
+        body_bytes: how much of the body has arrived.
         has_head: whether its headers have arrived.
-        is_too_large: its body is read, but not kept.
-        expects_continue: the client waits to be told before it sends the body.
-        keeps_alive: whether the client wants to use the connection again.
+        is_too_large: its body is read but not kept.
+        expects_continue: the client waits for a 100 before it sends the body.
+        keeps_alive: whether the client wants to reuse the connection.
         refusal: what is wrong with it; such a request reaches no resource.
-        closes: whether the connection ends with its answer.
-        spans_reads: whether it did not come in one piece.
-        read_bytes: what was read of it since the first piece.
+        closes: whether the connection closes after its answer.
+        spans_reads: whether it did not arrive in one piece.
+        read_bytes: how much was read of it since the first piece.
         started_at: when its headers had arrived, in seconds of the event loop's clock.
     """
 
@@ -128,7 +128,7 @@ class Request:
 
     @property
     def id(self) -> str:
-        """Ties the request to its lines in the log."""
+        """Ties the request to its log lines."""
         if self._id is None:
             self._id = headers.request_id(self.headers)
         return self._id
@@ -150,7 +150,7 @@ class Request:
         return "/" if path is None else "/" * (path[0] == "?") + rest[path.start() :]
 
     def check_head(self) -> None:
-        """Note what the headers say of the body.
+        """Validate the headers, and note what they say about the body.
 
         Raises:
             Problem: the request must be refused, and its connection with it: where the next request
@@ -159,20 +159,20 @@ class Request:
         headers = self.headers
         headers.close()
         if self.version not in ("1.0", "1.1"):
-            raise Problem(problems.MALFORMED_HEADER, "The version of HTTP must be 1.0 or 1.1.")
+            raise Problem(problems.MALFORMED_HEADER, "The HTTP version must be 1.0 or 1.1.")
         host = headers.raw(b"host")
         if host is None:
             if self.version == "1.1":
                 raise Problem(problems.MALFORMED_HEADER, "HTTP/1.1 requires a Host header.")
         elif not _HOST.fullmatch(host):
             raise Problem(
-                problems.MALFORMED_HEADER, "There must be one Host header with a single host."
+                problems.MALFORMED_HEADER, "Exactly one Host header is required, naming one host."
             )
         coding = headers.raw(b"transfer-encoding")
         if coding is not None and (self.version == "1.0" or coding.lower() != b"chunked"):
             raise Problem(
                 problems.MALFORMED_HEADER,
-                "The only Transfer-Encoding understood is chunked, and only in HTTP/1.1.",
+                "The only supported Transfer-Encoding is chunked, in HTTP/1.1.",
             )
         expectation = headers.raw(b"expect")
         self.expects_continue = (

@@ -1,4 +1,4 @@
-"""The head of an answer, as it goes to the wire."""
+"""The head of an answer, as it is sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _date = (0, "")
 
 
 def http_date() -> str:
-    """The value of ``Date``, made once a second."""
+    """The value of ``Date``, formatted once per second."""
     global _date
     now = int(time.time())
     if _date[0] != now:
@@ -25,7 +25,7 @@ def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
     """A status line and headers.
 
     Raises:
-        ValueError: a header would end early, and begin another one.
+        ValueError: a header contains a line break, and so would begin another one.
     """
     lines = [f"{name}: {value}\r\n" for name, value in headers]
     text = "".join([_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n", *lines])
@@ -42,7 +42,7 @@ def answer_head(
     connection: str | None,
     headers: Iterable[tuple[str, str]],
 ) -> bytes:
-    """The head of an answer of ours. No argument may hold a line break: none is looked for here."""
+    """The head of one of our own answers. Does not check that no argument has a line break."""
     head = f"{_STATUS_LINES[status]}Date: {http_date()}\r\nX-Request-ID: {request_id}\r\n"
     if status != 304:
         head += f"Content-Length: {len(body)}\r\n"

@@ -1,4 +1,4 @@
-"""The server of the fast lane: its connections, their time, and draining."""
+"""The server of the fast lane: its connections, their timeouts, and draining."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from api.web.messages import Answer
 from api.web.refusal_delay import RefusalDelay
 
 SWEEP_SECONDS = 1.0
-"""How often to look for connections whose time is up."""
+"""How often to look for connections that have timed out."""
 
 QUIET_SECONDS = 0.2
-"""Draining ends when no request has come for so long: one may have been on its way."""
+"""Draining ends when no request has come for this long: one may be on its way."""
 
 READ_BYTES_MAX = HEAD_BYTES_MAX
-"""The most that is read at once, and so the most that is parsed ahead on a connection."""
+"""The most that is read at once, and so the most that is parsed ahead of its turn."""
 
 HotRoute = tuple[str, re.Pattern[bytes], Callable[..., Awaitable[Answer]]]
 """A method, a pattern that matches a whole request target, and the resource to call with the
@@ -30,14 +30,14 @@ request and the pattern's groups."""
 
 
 class Lane:
-    """Answers what comes over its connections.
+    """Answers the requests of its connections.
 
     Args:
-        application: answers what no hot route does.
+        application: answers every request that no hot route matches.
 
     Attributes:
-        in_flight: how many requests have begun to arrive and are not answered.
-        is_draining: the process is about to end; connections then close after an answer.
+        in_flight: how many requests have begun to arrive and are not answered yet.
+        is_draining: the process is about to exit; connections then close after an answer.
         loop: the event loop that they run in.
         connections: those that are open.
         refusal_delay: holds those that are not read until there is room for their requests.
@@ -73,7 +73,7 @@ class Lane:
         self._last_request_at = now
 
     async def drain(self, timeout_seconds: float) -> bool:
-        """Answer what is under way, and what idle connections have sent in the meantime.
+        """Answer the requests in flight, and those that idle connections still send.
 
         Returns:
             Whether everything was answered in time.
