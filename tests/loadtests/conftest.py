@@ -1,4 +1,4 @@
-"""A service that buyers come to, and how to audit it."""
+"""A service for buyers, and what it takes to audit it."""
 
 from __future__ import annotations
 

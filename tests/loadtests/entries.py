@@ -1,4 +1,4 @@
-"""Entries of a ledger, in a line each."""
+"""Ledger entries, one line each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPTION = str(uuid.UUID(int=42))
 def read(
     left: int, sent_at: float, answered_at: float, *, option: str = OPTION, source: str = "a"
 ) -> Entry:
-    """A read and what it showed."""
+    """A read, and the tickets left that it showed."""
     return Entry(
         "read", option, None, None, sent_at, answered_at, 200, None, None, left, source, True
     )
