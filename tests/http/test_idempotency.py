@@ -87,11 +87,11 @@ async def test_the_same_key_and_body_take_tickets_once_and_get_the_same_answer(
     option = await client.new_option(allocation=10)
 
     first = await purchase(client, option, "key")
-    again = [await purchase(client, option, "key") for _ in range(3)]
+    retried = [await purchase(client, option, "key") for _ in range(3)]
 
     assert first.code == 201
     assert "Idempotent-Replayed" not in first.headers
-    for answer in again:
+    for answer in retried:
         assert answer.code == 201
         assert answer.body == first.body == b""
         assert answer.headers["Location"] == first.headers["Location"]
@@ -196,10 +196,10 @@ async def test_a_retry_is_replayed_even_after_the_last_ticket_is_sold(client: Cl
     first = await purchase(client, option, "key", quantity=4)
     await purchase(client, option, None, quantity=1)
 
-    again = await purchase(client, option, "key", quantity=4)
+    retried = await purchase(client, option, "key", quantity=4)
 
-    assert (again.code, replayed(again)) == (201, True)
-    assert again.headers["Location"] == first.headers["Location"]
+    assert (retried.code, replayed(retried)) == (201, True)
+    assert retried.headers["Location"] == first.headers["Location"]
     assert await client.left(option) == 0
 
 
@@ -212,11 +212,11 @@ async def test_a_refused_attempt_leaves_its_key_free(client: Client) -> None:
         await purchase(client, option, "key", user_id="me"),
         await purchase(client, f"/ticket_options/{uuid.uuid4()}", "key"),
     ]
-    tried_again = await purchase(client, option, "key", quantity=2)
+    retried = await purchase(client, option, "key", quantity=2)
 
     assert [answer.code for answer in refused] == [409, 422, 422, 404]
-    assert tried_again.code == 201
-    assert not replayed(tried_again)
+    assert retried.code == 201
+    assert not replayed(retried)
     assert await client.left(option) == 0
 
 
@@ -289,11 +289,11 @@ async def test_the_same_key_and_option_create_one_option_and_get_the_same_answer
     client: Client,
 ) -> None:
     first = await create(client, "key")
-    again = [await create(client, "key") for _ in range(3)]
+    retried = [await create(client, "key") for _ in range(3)]
 
     assert first.code == 201
     assert not replayed(first)
-    for answer in again:
+    for answer in retried:
         assert answer.code == 201
         assert answer.body == first.body
         assert answer.headers["Location"] == first.headers["Location"]
@@ -309,10 +309,10 @@ async def test_a_creation_retried_after_sales_is_answered_as_it_was_created(
     for left in (7, 0):
         await purchase(client, option, None, quantity=await client.left(option) - left)
 
-        again = await create(client, "key")
+        retried = await create(client, "key")
 
-        assert (again.code, again.body) == (201, first.body)
-        assert replayed(again)
+        assert (retried.code, retried.body) == (201, first.body)
+        assert replayed(retried)
         assert await client.left(option) == left
 
 
@@ -360,11 +360,11 @@ async def test_a_refused_creation_leaves_its_key_free(client: Client) -> None:
             "POST", "/ticket_options", raw_body=b"{", headers={"Idempotency-Key": "key"}
         ),
     ]
-    tried_again = await create(client, "key")
+    retried = await create(client, "key")
 
     assert [answer.code for answer in refused] == [422, 422, 400]
-    assert tried_again.code == 201
-    assert not replayed(tried_again)
+    assert retried.code == 201
+    assert not replayed(retried)
 
 
 async def test_a_malformed_key_creates_nothing(
@@ -414,15 +414,15 @@ async def test_a_retried_creation_waits_for_the_first_one(
             "SELECT ticketing.try_create_ticket_option(%s, %s, %s, %s)",
             (option_id, *OPTION.values()),
         )
-        again = asyncio.ensure_future(create(client, "key"))
+        retried = asyncio.ensure_future(create(client, "key"))
         blocked = (
             "SELECT count(*) FROM pg_stat_activity "
             "WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         await asyncio.to_thread(wait_for, lambda: value(observer, blocked) == 1, "the second")
-        assert not again.done()
+        assert not retried.done()
         first.execute("COMMIT" if is_committed else "ROLLBACK")
-        answer = await again
+        answer = await retried
 
     assert answer.code == 201
     assert answer.headers["Location"] == f"/ticket_options/{option_id}"

@@ -126,12 +126,12 @@ def test_a_purchase_is_not_retried_after_a_refusal(answer: Answer) -> None:
 
 
 def test_a_retry_must_be_acknowledged_and_a_different_quantity_refused() -> None:
-    again = [
+    retries = [
         request
         for requests in visits(answering(created), 1000)
         for request in [*purchases(requests)[1:], *(r for r in requests if r.name == "key reused")]
     ]
-    assert {(each.name, *each.expected) for each in again} == {
+    assert {(each.name, *each.expected) for each in retries} == {
         ("purchase", 201),
         ("key reused", 422),
     }
