@@ -174,7 +174,7 @@ class Attack:
         writer.transport.abort()
 
     async def _talk(self, pieces: list[bytes], *, ends: bool = False) -> list[Answer]:
-        """Send the pieces, half-close if asked to, and return the answers once the service closes."""
+        """Send the pieces, perhaps half-close, and return the answers once the service closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         received = b""
         with suppress(ConnectionError):
