@@ -395,12 +395,12 @@ def measure_twice_the_load(bench: Bench, name: str, served: Service, paths: Path
 def overload_targets(bench: Bench) -> list[tuple[str, float, str, float]]:
     """The targets under twice the load that can be served; as in `targets`."""
 
-    def kept(name: str) -> float:
+    def ratio(name: str) -> float:
         return bench.median(f"{name}, overloaded, sold") / bench.median(f"{name}, at capacity")
 
     return [
-        ("sales at twice the load, to those at capacity", kept("one option"), ">=", 0.9),
-        ("the same, not coalesced", kept("not coalesced"), ">=", 0.9),
+        ("sales at twice the load, to those at capacity", ratio("one option"), ">=", 0.9),
+        ("the same, not coalesced", ratio("not coalesced"), ">=", 0.9),
     ]
 
 

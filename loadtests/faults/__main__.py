@@ -78,15 +78,15 @@ def _chosen(kinds: Sequence[str], seed: int) -> Iterator[str]:
 def _play_on_small_disk(fault: str, seed: int) -> Round:
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as disk:
         disk.chmod(0o755)
-        with rig.running(disk) as made:
-            return play_round(made, fault, seed)
+        with rig.running(disk) as own_rig:
+            return play_round(own_rig, fault, seed)
 
 
 def _play_with_standby(fault: str, seed: int) -> Round:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        with rig.running(Path(folder), has_standby=True) as made:
-            return play_round(made, fault, seed)
+        with rig.running(Path(folder), has_standby=True) as own_rig:
+            return play_round(own_rig, fault, seed)
 
 
 def _in_words(totals: Counter[str]) -> str:

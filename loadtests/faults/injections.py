@@ -127,10 +127,10 @@ def _run_pool_dry(rig: Rig, _: Sale, random: Random) -> None:
     with ThreadPoolExecutor(calls) as threads, rig.connect() as locker, locker.transaction():
         locker.execute("LOCK TABLE ticketing_private.ticket_options")
         # Calls that create a ticket option do not share connections.
-        made = [threads.submit(rig.new_option, 1) for _ in range(calls)]
+        created = [threads.submit(rig.new_option, 1) for _ in range(calls)]
         rig.wait_until_blocked(WORKERS * POOL_SIZE)
         time.sleep(random.uniform(0, 1))
-    for each in made:
+    for each in created:
         each.result()
 
 

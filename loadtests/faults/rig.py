@@ -178,10 +178,10 @@ def running(folder: Path, has_standby: bool = False, **settings: str) -> Iterato
     """
     with server.serving(folder / "data") as database, ExitStack() as stack:
         migrate.migrate(database.conninfo)
-        made = standby.make(database, folder / "standby") if has_standby else None
-        if made is not None:
-            stack.callback(made.stop)
+        follower = standby.make(database, folder / "standby") if has_standby else None
+        if follower is not None:
+            stack.callback(follower.stop)
         proxy = stack.enter_context(Proxy(database.socket))
-        rig = Rig(database, proxy, folder, settings, made)
+        rig = Rig(database, proxy, folder, settings, follower)
         stack.callback(rig.close)
         yield rig

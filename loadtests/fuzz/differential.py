@@ -203,11 +203,13 @@ class Generator:
             "TE": (0.02, ["trailers"]),
             "X": (0.1, ["", "\u00ff", long]),
         }
-        made = []
+        lines = []
         for name, (probability, values) in pools.items():
             while self._random.random() < probability:
-                made.append(f"{choose([name, name, name.lower(), name.upper()])}: {choose(values)}")
-        return made
+                lines.append(
+                    f"{choose([name, name, name.lower(), name.upper()])}: {choose(values)}"
+                )
+        return lines
 
     def _body(self, path: str, method: str) -> tuple[bytes, str | None]:
         choose, chance = self._random.choice, self._random.random
@@ -363,9 +365,9 @@ def _normalized(sent: Sent, got: Got) -> Got:
         headers.pop("Content-Length", None)
         headers.pop("Etag", None)
     if status == 201 and "Location" in headers and not _is_derived(sent, headers):
-        made = headers["Location"].rpartition("/")[2]
-        headers["Location"] = headers["Location"].replace(made, "generated")
-        body = body.replace(made.encode(), b"generated")
+        new_id = headers["Location"].rpartition("/")[2]
+        headers["Location"] = headers["Location"].replace(new_id, "generated")
+        body = body.replace(new_id.encode(), b"generated")
     return Got(status, headers, body, closes)
 
 

@@ -59,9 +59,9 @@ def play_round(
     with service.running(DATABASE_URL=conninfo, WORKERS="2") as served:
         workers = served.workers()
         for phases in (ONE_BY_ONE, FOLLOWING_LINKS):
-            made = _run(served.url, phases, seed, examples)
-            tell(f"seed {seed}: {phases}: {made} cases")
-            cases += made
+            sent = _run(served.url, phases, seed, examples)
+            tell(f"seed {seed}: {phases}: {sent} cases")
+            cases += sent
         if served.workers() != workers:
             raise FindingError(f"{served.log()}\na worker died")
         if served.logged(r"Traceback| ERROR | CRITICAL "):
@@ -102,10 +102,10 @@ def _run(url: str, phases: str, seed: int, examples: int) -> int:
             encoding="utf-8",
             check=False,
         )
-    made = re.search(r"(\d+) generated, \1 passed", done.stdout)
+    generated = re.search(r"(\d+) generated, \1 passed", done.stdout)
     tested = re.search(r"Tested: (\d+)", done.stdout)
-    if done.returncode or not made or not tested:
+    if done.returncode or not generated or not tested:
         raise FindingError(done.stdout)
     if phases == ONE_BY_ONE and int(tested[1]) != openapi.operations():
         raise FindingError(f"{done.stdout}\nnot every operation was tested")
-    return int(made[1])
+    return int(generated[1])

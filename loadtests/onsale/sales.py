@@ -108,7 +108,7 @@ def put_on_sale(sale: Sale, url: str) -> dict[str, int]:
         RuntimeError: the service at the URL failed to create one.
     """
     connection = Connection(url)
-    made = {}
+    capacities = {}
     for number, capacity in enumerate(sale.capacities(), 1):
         new = {"name": f"On-sale {number}", "desc": "A load test's", "allocation": capacity}
         answer = connection.ask("POST", "/ticket_options", json.dumps(new).encode(), JSON)
@@ -117,6 +117,6 @@ def put_on_sale(sale: Sale, url: str) -> dict[str, int]:
                 f"{url} did not create a ticket option: "
                 + (f"it answered {answer.status}" if answer.status else "it did not answer")
             )
-        made[str(json.loads(answer.body)["id"])] = capacity
+        capacities[str(json.loads(answer.body)["id"])] = capacity
     connection.close()
-    return made
+    return capacities

@@ -64,7 +64,7 @@ class Race:
     def first_in_the_middle(
         self, option: Any, quantity: int, purchase: uuid.UUID
     ) -> Iterator[None]:
-        """Keep the first buyer's purchase made, but not committed."""
+        """Hold the first buyer's transaction open, with the purchase made."""
         with self.first.transaction():
             self.first.execute(PURCHASE, (option, USER, quantity, purchase))
             yield
@@ -96,9 +96,9 @@ class Race:
 
 @pytest.fixture
 def race(database: str) -> Iterator[Race]:
-    made = Race(database)
-    yield made
-    made.close()
+    new_race = Race(database)
+    yield new_race
+    new_race.close()
 
 
 def test_one_of_two_buyers_of_the_last_ticket_is_refused(race: Race) -> None:

@@ -86,15 +86,15 @@ class Buyer:
 
 @pytest.fixture
 def buyers(pair: Pair) -> Iterator[Callable[[], Buyer]]:
-    made: list[Buyer] = []
+    all_buyers: list[Buyer] = []
 
     def new() -> Buyer:
-        made.append(Buyer(pair))
-        return made[-1]
+        all_buyers.append(Buyer(pair))
+        return all_buyers[-1]
 
     yield new
     pair.standby.resume()
-    for buyer in made:
+    for buyer in all_buyers:
         buyer.close()
 
 

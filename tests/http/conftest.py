@@ -69,9 +69,9 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 def served(io_loop: IOLoop, database: str, settings: Settings) -> Iterator[Served]:
     """A service that is ready."""
     context = serving(database, settings)
-    made = io_loop.run_sync(context.__aenter__)
-    io_loop.run_sync(made.readiness.wait_until_ready)
-    yield made
+    started = io_loop.run_sync(context.__aenter__)
+    io_loop.run_sync(started.readiness.wait_until_ready)
+    yield started
     io_loop.run_sync(lambda: context.__aexit__(None, None, None))
 
 
@@ -142,6 +142,6 @@ class Client:
 
 @pytest.fixture
 def client(served: Served) -> Iterator[Client]:
-    made = Client(served.port)
-    yield made
-    made.close()
+    new_client = Client(served.port)
+    yield new_client
+    new_client.close()

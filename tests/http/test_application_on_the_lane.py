@@ -244,9 +244,9 @@ def lane(io_loop: IOLoop, application: Application) -> Iterator[Lane]:
     async def make() -> Lane:
         return Lane(application, [])
 
-    made = io_loop.run_sync(make)
-    yield made
-    io_loop.run_sync(made.close)
+    new_lane = io_loop.run_sync(make)
+    yield new_lane
+    io_loop.run_sync(new_lane.close)
 
 
 @pytest.fixture

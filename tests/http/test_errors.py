@@ -436,12 +436,12 @@ async def test_purchases_beyond_the_queue_are_refused_at_once_and_the_others_mad
             while len(pending) > 3:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 refused += [task.result() for task in done]
-        made = await asyncio.gather(*pending)
+        answers = await asyncio.gather(*pending)
 
         for answer in refused:
             problem = assert_problem(answer, 503, "overloaded")
             assert "Nothing was stored" in problem["detail"]
-        assert [answer.code for answer in made] == [201, 201, 201]
+        assert [answer.code for answer in answers] == [201, 201, 201]
         assert await client.left(option) == 100 - 3 * PURCHASE["quantity"]
 
 
@@ -520,10 +520,10 @@ async def test_a_database_of_another_version_is_not_used_until_it_is_migrated(
 
         migrate.migrate(database)
         ready = await client.get("/readyz")
-        made = await client.post(f"/ticket_options/{option_id}/purchases", PURCHASE)
+        purchase = await client.post(f"/ticket_options/{option_id}/purchases", PURCHASE)
 
         assert_problem(refused, 503, "unavailable")
-        assert (ready.code, made.code) == (200, 201)
+        assert (ready.code, purchase.code) == (200, 201)
         assert await client.left(f"/ticket_options/{option_id}") == 8
 
 

@@ -11,7 +11,7 @@ from api import logs
 from loadtests.harness import postgres
 from tests.http.conftest import Client
 
-MADE = re.compile(r"[0-9a-f]{32}")
+GENERATED = re.compile(r"[0-9a-f]{32}")
 
 SENSIBLE = [
     "1",
@@ -56,14 +56,14 @@ async def test_an_invalid_id_is_replaced(client: Client, subtests: pytest.Subtes
             answer = await livez(client, request_id)
 
             assert answer.code == 200
-            assert MADE.fullmatch(answer.headers["X-Request-ID"])
+            assert GENERATED.fullmatch(answer.headers["X-Request-ID"])
 
 
 async def test_every_request_without_an_id_gets_one_of_its_own(client: Client) -> None:
-    made = [(await livez(client, None)).headers["X-Request-ID"] for _ in range(5)]
+    generated = [(await livez(client, None)).headers["X-Request-ID"] for _ in range(5)]
 
-    assert all(MADE.fullmatch(each) for each in made)
-    assert len(set(made)) == 5
+    assert all(GENERATED.fullmatch(each) for each in generated)
+    assert len(set(generated)) == 5
 
 
 async def test_errors_carry_the_id_too(client: Client) -> None:

@@ -698,8 +698,8 @@ CHUNKS = {
 }
 
 ALL = {
-    f"{name}: {case}": made
-    for name, cases in {
+    f"{group}: {name}": case
+    for group, cases in {
         "half-closed": HALF_CLOSED,
         "keep-alive": KEEP_ALIVE,
         "pipelined": PIPELINED,
@@ -712,7 +712,7 @@ ALL = {
         "codings": CODINGS,
         "chunks": CHUNKS,
     }.items()
-    for case, made in cases.items()
+    for name, case in cases.items()
 }
 
 LLHTTP = "llhttp refuses it, as the RFC allows"

@@ -68,8 +68,8 @@ def nonsense(*, status: int = 422, option: str = OPTION, user: str | None = None
 
 def ledger(capacity: int, *entries: Entry, option: str = OPTION) -> Ledger:
     """A ledger of one option."""
-    made = Ledger()
-    made.title = "a test"
-    made.capacities = {option: capacity}
-    made.entries = list(entries)
-    return made
+    new = Ledger()
+    new.title = "a test"
+    new.capacities = {option: capacity}
+    new.entries = list(entries)
+    return new

@@ -69,8 +69,8 @@ class Sold:
     def store(self, user: str, quantity: int, *, option: str | None = None) -> str:
         """Sell tickets behind the ledger's back."""
         selling = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid, %s::integer)"
-        [made] = self.connection.execute(selling, (option or self.option, user, quantity))
-        return str(made[0])
+        [stored] = self.connection.execute(selling, (option or self.option, user, quantity))
+        return str(stored[0])
 
     def tamper(self, *statements: str) -> None:
         """Execute statements that no function would; `%(option)s` and the users are parameters."""

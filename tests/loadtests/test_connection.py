@@ -68,9 +68,9 @@ class Peer:
 
 @pytest.fixture
 def peer() -> Iterator[Peer]:
-    made = Peer()
-    yield made
-    made.close()
+    new_peer = Peer()
+    yield new_peer
+    new_peer.close()
 
 
 def send(data: bytes) -> Callable[[socket.socket], None]:

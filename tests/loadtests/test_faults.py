@@ -29,8 +29,8 @@ STORED_AGAIN = """
 
 @pytest.fixture(scope="module")
 def lasting_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rig.running(tmp_path_factory.mktemp("rig")) as made:
-        yield made
+    with rig.running(tmp_path_factory.mktemp("rig")) as lasting:
+        yield lasting
 
 
 @pytest.fixture(autouse=True)
@@ -47,16 +47,16 @@ def test_the_promise_is_kept_when(lasting_rig: Rig, fault: str) -> None:
 @pytest.mark.parametrize("fault", DISK_FAULTS)
 def test_the_promise_is_kept_on_a_small_disk_when(tmp_path: Path, fault: str) -> None:
     try:
-        with disk.small_disk(tmp_path), rig.running(tmp_path) as made:
-            play_round(made, fault, SEED)
+        with disk.small_disk(tmp_path), rig.running(tmp_path) as own_rig:
+            play_round(own_rig, fault, SEED)
     except disk.CannotMountError as error:
         pytest.skip(f"a small disk cannot be mounted: {error}")
 
 
 @pytest.mark.parametrize("fault", STANDBY_FAULTS)
 def test_the_promise_is_kept_with_a_standby_when(tmp_path: Path, fault: str) -> None:
-    with rig.running(tmp_path, has_standby=True) as made:
-        play_round(made, fault, SEED)
+    with rig.running(tmp_path, has_standby=True) as own_rig:
+        play_round(own_rig, fault, SEED)
 
 
 def test_a_function_that_forgets_what_it_has_stored_is_detected(tmp_path: Path) -> None:
@@ -68,12 +68,12 @@ def test_a_function_that_forgets_what_it_has_stored_is_detected(tmp_path: Path) 
     assert (source.count(LOOKED_UP), source.count(STORED_AS)) == (1, 1)
     forgetful = source.replace(LOOKED_UP, FORGOTTEN).replace(STORED_AS, STORED_AGAIN)
 
-    with rig.running(tmp_path, BATCH_OPTIONS="one") as made:
-        with made.connect() as operator:
+    with rig.running(tmp_path, BATCH_OPTIONS="one") as own_rig:
+        with own_rig.connect() as operator:
             operator.execute(forgetful.encode())
-        play_round(made, "an option is deleted", SEED)
+        play_round(own_rig, "an option is deleted", SEED)
         with pytest.raises(AssertionError, match="a purchase is stored more than once"):
-            cut_after_commits(made, 20)
+            cut_after_commits(own_rig, 20)
 
 
 def cut_after_commits(rig: Rig, rounds: int) -> None:

@@ -146,17 +146,17 @@ def runs(postgres_18: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
             served = scene.enter_context(service.running(DATABASE_URL=conninfo, WORKERS="2"))
             return served.url, make_conninfo(conninfo, user="ticketing_operator")
 
-        made = Runs(scene, tmp_path_factory.mktemp("runs"))
+        started = Runs(scene, tmp_path_factory.mktemp("runs"))
         url, operator_url = serve()
-        made.start("one process", url, operator_url, *STAMPEDE)
-        made.start("no database", url, "host=/nowhere", *STEADY)
-        made.start("no service", "http://127.0.0.1:1", operator_url, *STEADY)
-        made.start("oversells", *serve(without_the_lock), *STAMPEDE)
-        made.start("loses", *serve(losing_some), *STAMPEDE)
-        made.wait()
+        started.start("one process", url, operator_url, *STAMPEDE)
+        started.start("no database", url, "host=/nowhere", *STEADY)
+        started.start("no service", "http://127.0.0.1:1", operator_url, *STEADY)
+        started.start("oversells", *serve(without_the_lock), *STAMPEDE)
+        started.start("loses", *serve(losing_some), *STAMPEDE)
+        started.wait()
         for name in ("workers", "killed worker"):
-            made.start(name, url, operator_url, *STEADY, "--processes=2")
-        yield made
+            started.start(name, url, operator_url, *STEADY, "--processes=2")
+        yield started
 
 
 def assert_failed(run: Run, why: str) -> None:

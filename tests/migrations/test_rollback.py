@@ -164,17 +164,17 @@ def test_delete_data_requires_rollback(database: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("up", "meanwhile", "down", "lost"), LOSSES, ids=[f"{up}: {down}" for up, _, down, _ in LOSSES]
+    ("up", "change", "down", "lost"), LOSSES, ids=[f"{up}: {down}" for up, _, down, _ in LOSSES]
 )
 def test_data_that_a_later_rollback_would_delete_is_counted_and_kept(
-    database: str, tree: Path, up: str, meanwhile: str, down: str, lost: str
+    database: str, tree: Path, up: str, change: str, down: str, lost: str
 ) -> None:
     """The migration's author did not have to think of it."""
     sell(database)
     add_migration(tree, up, down)
     migrate.migrate(database)
     with connect(database) as connection:
-        connection.execute(meanwhile.encode())
+        connection.execute(change.encode())
     before = everything(database)
 
     with pytest.raises(migrate.MigrationError) as raised:
@@ -186,16 +186,16 @@ def test_data_that_a_later_rollback_would_delete_is_counted_and_kept(
 
 
 @pytest.mark.parametrize(
-    ("up", "meanwhile", "down"), HARMLESS, ids=[f"{up}: {down}" for up, _, down in HARMLESS]
+    ("up", "change", "down"), HARMLESS, ids=[f"{up}: {down}" for up, _, down in HARMLESS]
 )
 def test_a_rollback_that_deletes_nothing_needs_no_flag(
-    database: str, tree: Path, up: str, meanwhile: str, down: str
+    database: str, tree: Path, up: str, change: str, down: str
 ) -> None:
     sell(database)
     add_migration(tree, up, down)
     migrate.migrate(database)
     with connect(database) as connection:
-        connection.execute(meanwhile.encode())
+        connection.execute(change.encode())
 
     assert migrate.rollback(database) == "migrations/9001-more.sql"
 

@@ -78,12 +78,12 @@ class Buyer:
 @pytest.fixture
 def running_service(database: str) -> Iterator[Service]:
     """A service with two workers, ready."""
-    with service.running(DATABASE_URL=database, WORKERS="2") as made:
-        yield made
+    with service.running(DATABASE_URL=database, WORKERS="2") as started:
+        yield started
 
 
 @pytest.fixture
 def buyer(running_service: Service) -> Iterator[Buyer]:
-    made = Buyer(running_service.port)
-    yield made
-    made.close()
+    new_buyer = Buyer(running_service.port)
+    yield new_buyer
+    new_buyer.close()

@@ -83,31 +83,31 @@ def served(database: str) -> Iterator[Service]:
     """A service with one worker that has few file descriptors."""
     with service.running(
         DATABASE_URL=database, WORKERS="1", POOL_SIZE="4", LOCK_TIMEOUT_SECONDS="0.5"
-    ) as made:
-        [worker] = made.workers()
+    ) as started:
+        [worker] = started.workers()
         hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)[1]
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (LIMIT, hard))
-        yield made
+        yield started
 
 
 @pytest.fixture
 def option(served: Service) -> str:
     """A ticket option, created before the crowd arrives."""
     buyer = Buyer(served.port)
-    made = buyer.new_option(allocation=1000)
+    new_option = buyer.new_option(allocation=1000)
     buyer.close()
-    return made
+    return new_option
 
 
 @pytest.fixture
 def crowd(served: Service, option: str) -> Iterator[Crowd]:
-    made = Crowd(served.port)
+    new_crowd = Crowd(served.port)
     try:
         wait_for(lambda: served.logged(WARNING), "file descriptors to run out")
-        wait_for(lambda: made.take_answers() < 2 * LIMIT, "some to be served")
-        yield made
+        wait_for(lambda: new_crowd.take_answers() < 2 * LIMIT, "some to be served")
+        yield new_crowd
     finally:
-        for each in (*made.served, *made.waiting):
+        for each in (*new_crowd.served, *new_crowd.waiting):
             each.close()
 
 

@@ -25,9 +25,9 @@ from tests.processes.test_draining import lock_option
 
 @pytest.fixture
 def outage(tmp_path: Path) -> Iterator[DatabaseServer]:
-    with server.serving(tmp_path) as made:
-        migrate.migrate(made.conninfo)
-        yield made
+    with server.serving(tmp_path) as started:
+        migrate.migrate(started.conninfo)
+        yield started
 
 
 @pytest.fixture
