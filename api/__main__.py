@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import psycopg
-
-from api import __version__, logs, server, settings
+from api import __version__, logs, settings, workers
 from api.settings import SettingError, Settings
-from db import embedded, migrate, session
+from db import embedded, migrate
+from db.audit import audit
+from db.session import Error
 
 logger = logging.getLogger("api")
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = "DATA_DIR chooses another folder, DATABASE_URL another database."
         print(f"ticket-allocation: {error}. {hint}", file=sys.stderr)
         return 2
-    except (migrate.MigrationError, server.PortTakenError, psycopg.Error) as error:
+    except (migrate.MigrationError, workers.PortTakenError, Error) as error:
         print(f"ticket-allocation: {str(error).strip()}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -84,7 +84,7 @@ def _serve(checked: Settings, options: argparse.Namespace) -> int:
     with _database(checked, checked.database_url) as database:
         if checked.database_url is None:
             migrate.migrate(database, wait_seconds=checked.migration_lock_timeout_seconds)
-        server.serve(checked, checked.service_conninfo(database), lambda: _say_where(checked))
+        workers.serve(checked, checked.service_conninfo(database), lambda: _say_where(checked))
     return 0
 
 
@@ -145,21 +145,15 @@ def _psql(checked: Settings, options: argparse.Namespace) -> int:
 
 
 def _audit(checked: Settings, options: argparse.Namespace) -> int:
-    with (
-        _database(checked, checked.operator_database_url or checked.database_url) as database,
-        psycopg.connect(session.own(checked.operator_conninfo(database))) as connection,
-    ):
-        wrong = connection.execute(
-            "SELECT ticket_option_id, name, capacity, allocation, sold, missing "
-            "FROM ticketing.audit_allocations()"
-        ).fetchall()
-        counted = connection.execute("SELECT count(*) FROM ticketing.ticket_options").fetchone()
-    for option_id, name, capacity, allocation, sold, missing in wrong:
+    with _database(checked, checked.operator_database_url or checked.database_url) as database:
+        wrong, count = audit(checked.operator_conninfo(database))
+    for each in wrong:
         print(
-            f"{option_id} {name!r}: capacity {capacity}, left {allocation}, sold {sold}: "
-            + (f"{missing} lost" if missing > 0 else f"{-missing} oversold")
+            f"{each.option_id} {each.name!r}: "
+            f"capacity {each.capacity}, left {each.allocation}, sold {each.sold}: "
+            + (f"{each.missing} lost" if each.missing > 0 else f"{-each.missing} oversold")
         )
-    print(f"{len(wrong)} of {counted[0] if counted else 0} allocations are wrong.")
+    print(f"{len(wrong)} of {count} allocations are wrong.")
     return 1 if wrong else 0
 
 

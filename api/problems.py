@@ -1,6 +1,7 @@
 """Errors as the service answers them: RFC 9457 problem details.
 
-This is the one place that knows which outcome or SQLSTATE of the database is which answer.
+This is the one place that knows how to answer an outcome, an SQLSTATE or an exception of the
+database layer.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
-import psycopg
+
+from api.database.errors import (
+    DatabaseError,
+    NotReadyError,
+    OverloadedError,
+    RefusedError,
+    UnavailableError,
+)
 
 
 class MemberError(msgspec.Struct):
@@ -115,6 +123,13 @@ KIND_OF_SQLSTATE = {
 }
 """By the whole code, or else by its class."""
 
+KIND_OF_ERROR: dict[type[DatabaseError], tuple[Kind, str]] = {
+    OverloadedError: (OVERLOADED, OVERLOADED.detail),
+    UnavailableError: (UNAVAILABLE, UNAVAILABLE.detail),
+    NotReadyError: (UNAVAILABLE, "The service is waiting for its database. Try again later."),
+}
+"""The exceptions of the database layer, and what a client is told."""
+
 RETRY_AFTER_SECONDS = 1
 """What a 503 asks a client to wait."""
 
@@ -144,12 +159,6 @@ class Problem(Exception):  # noqa: N818, as RFC 9457 calls it
         if kind.status == 503:
             self.headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
 
-    def of_write(self) -> Problem:
-        """This problem, as the answer to a request that stores something."""
-        if self.kind is UNAVAILABLE and self.detail == UNAVAILABLE.detail:
-            return Problem(UNAVAILABLE, MAY_BE_STORED)
-        return self
-
     def body(self) -> bytes:
         """The problem details as JSON."""
         members = {
@@ -162,14 +171,14 @@ class Problem(Exception):  # noqa: N818, as RFC 9457 calls it
         return msgspec.json.encode({**members, "errors": self.errors} if self.errors else members)
 
 
-def problem_of(error: psycopg.Error) -> Problem | None:
-    """The answer that an error of the database stands for; None if it is a bug."""
-    sqlstate = error.sqlstate
-    if sqlstate is None:
-        # libpq's own errors: the connection could not be made, or broke.
-        return Problem(UNAVAILABLE) if isinstance(error, psycopg.OperationalError) else None
-    kind = KIND_OF_SQLSTATE.get(sqlstate) or KIND_OF_SQLSTATE.get(sqlstate[:2])
-    if kind is INVALID:
-        detail = error.diag.message_primary or kind.detail
-        return Problem(kind, errors=[MemberError("", detail)])
-    return Problem(kind) if kind else None
+def problem_of(error: DatabaseError) -> Problem | None:
+    """The problem that an exception of the database layer stands for; None if it is a bug."""
+    if isinstance(error, RefusedError):
+        sqlstate = error.sqlstate or ""
+        kind = KIND_OF_SQLSTATE.get(sqlstate) or KIND_OF_SQLSTATE.get(sqlstate[:2])
+        if kind is INVALID:
+            return Problem(kind, errors=[MemberError("", str(error))])
+        return Problem(kind) if kind else None
+    kind, detail = KIND_OF_ERROR[type(error)]
+    room = error.room if isinstance(error, OverloadedError) else None
+    return Problem(kind, detail, room=room)

@@ -13,10 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-from db import session
+from api.database import conninfo
 
 ANSWER_GRACE_SECONDS = 1.0
 """How long after its statement timeout an answer may arrive."""
@@ -92,29 +89,13 @@ class Settings:
     )
 
     def service_conninfo(self, database: str) -> str:
-        """How the service connects: as ``ticketing_service``, whatever role the URL logs in as.
-
-        The timeouts travel along, so that they hold from the first statement on. Of several hosts,
-        and of one that is being switched over, only a server that can be written to will do.
-        """
-        parameters = conninfo_to_dict(database)
-        session_settings = {
-            "statement_timeout": str(int(self.statement_timeout_seconds * 1000)),
-            "lock_timeout": str(int(self.lock_timeout_seconds * 1000)),
-        }
-        if parameters.get("user") not in (None, "ticketing_service"):
-            session_settings["role"] = "ticketing_service"
-        defaults: dict[str, str | int | None] = {
-            "user": "ticketing_service",
-            "application_name": "ticket-allocation",
-            # A machine that is gone says nothing. Without these, the kernel waits for hours.
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 3,
-            "tcp_user_timeout": int(self.answer_timeout_seconds * 1000),
-        }
-        conninfo = _conninfo({**defaults, **parameters, "target_session_attrs": "read-write"})
-        return session.own(conninfo, **session_settings)
+        """How the service connects to the database: see `conninfo.for_service`."""
+        return conninfo.for_service(
+            database,
+            statement_timeout_seconds=self.statement_timeout_seconds,
+            lock_timeout_seconds=self.lock_timeout_seconds,
+            answer_timeout_seconds=self.answer_timeout_seconds,
+        )
 
     @property
     def answer_timeout_seconds(self) -> float:
@@ -122,15 +103,8 @@ class Settings:
         return self.statement_timeout_seconds + ANSWER_GRACE_SECONDS
 
     def operator_conninfo(self, database: str) -> str:
-        """How ``psql`` and ``audit`` connect: as ``ticketing_operator``.
-
-        The service's password is not the operator's: libpq then takes PGPASSWORD or ~/.pgpass.
-        """
-        if self.operator_database_url is not None:
-            return self.operator_database_url
-        parameters = conninfo_to_dict(database)
-        parameters.pop("password", None)
-        return _conninfo({**parameters, "user": "ticketing_operator"})
+        """How ``psql`` and ``audit`` connect to the database: as ``ticketing_operator``."""
+        return self.operator_database_url or conninfo.for_operator(database)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -156,10 +130,6 @@ def read(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Set
         elif variable:
             values[each.name] = _parse(each.name.upper(), each.type, each.metadata, variable)
     return Settings(**values)
-
-
-def _conninfo(parameters: Mapping[str, str | int | None]) -> str:
-    return make_conninfo(**{name: str(value) for name, value in parameters.items() if value})
 
 
 def _flag(name: str) -> str:
@@ -202,11 +172,9 @@ def _check_public_url(name: str, text: str) -> None:
 
 
 def _check_database_url(name: str, text: str) -> None:
-    try:
-        conninfo_to_dict(text)
-    except psycopg.ProgrammingError:
+    if not conninfo.is_conninfo(text):
         # Neither its value nor what libpq says of it: both may hold a password.
         raise SettingError(
             f"{name} is not a connection string; "
             "it must look like postgresql://user:password@host:5432/database"
-        ) from None
+        )

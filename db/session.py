@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import os
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+Error = psycopg.Error
+"""What a connection raises."""
 
 SETTINGS = {
     "intervalstyle": "postgres",

@@ -7,14 +7,17 @@ from datetime import datetime, timezone
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
-import psycopg
+from api.database.calls import Database
+from api.database.coalescer import Coalescer
+from api.database.entries import Answer, Call, Item, QueueFullError
+from api.database.errors import OverloadedError, RefusedError, UnavailableError
+from api.database.faults import LOCK_NOT_AVAILABLE, is_one_items_fault
+from api.database.next_call import NextCall
+from api.database.per_key import per_key
+from api.database.rows import Purchase, TicketOption
 
-from api.database.coalescer import BUSY, Answer, Coalescer, Item, QueueFullError, SharedCall, by_key
-from api.database.database import Database, is_one_items_fault
-from api.problems import OVERLOADED, UNAVAILABLE, Problem
-from api.schemas import Purchase, TicketOption
-
-NOWHERE = "00000000-0000-0000-0000-000000000000"
+BUSY = "busy"
+"""The outcome of a purchase whose option another transaction has locked. Nothing was decided."""
 
 OTHER_CALLS = 3
 """Connections that purchases waiting for a lock cannot take: for the purchases that do not wait,
@@ -42,18 +45,16 @@ class Store:
     A purchase whose option stays locked for three lock timeouts is refused, and nothing was stored.
 
     Args:
+        check: awaited before every call until it has returned once; free to refuse the call.
         batch_size: purchases or reads at most that share a call; 1: none do.
         batch_options: ``many`` or ``one``, the ticket options of a call.
         lock_timeout_seconds: how long a call may wait for a lock.
-
-    Attributes:
-        check: awaited before every call but `installed_files`, and free to refuse it; None once the
-            database was found to be the one that this build was made for.
     """
 
     def __init__(
         self,
         database: Database,
+        check: Callable[[], Awaitable[None]],
         *,
         batch_size: int = 256,
         batch_options: str = "many",
@@ -62,34 +63,42 @@ class Store:
         self._database = database
         self._shares_calls = batch_size > 1
         self._lock_timeout_seconds = lock_timeout_seconds
-        self.check: Callable[[], Awaitable[None]] | None = None
+        self._check = check
+        self._is_checked = False
 
         slots = database.pool_size - OTHER_CALLS
-        retries_most = batch_size // 4
-        sell: SharedCall[_Purchase] = self._purchase_of_many
-        read: SharedCall[str] = self._read_many
+        retries_max = batch_size // 4
+        sell: Call[_Purchase] = self._purchase_of_many_options
+        read: Call[str] = self._read_options
         if batch_options == "one":
             # What does not wait takes as many connections as what does.
-            at_once, slots = (database.pool_size - 1) // 2, max(1, slots // 2)
-            retries_most = at_once
-            sell = _by_option(self._purchase_of_one_unless_busy, itemgetter(0), at_once)
-            read = _by_option(self._read_many, str, at_once)
+            calls_max, slots = (database.pool_size - 1) // 2, max(1, slots // 2)
+            retries_max = calls_max
+            sell = per_key(
+                self._purchase_of_one_option_unless_busy,
+                itemgetter(0),
+                calls_max=calls_max,
+                failed=_busy_if_one_items_fault,
+            )
+            read = per_key(self._read_options, str, calls_max=calls_max)
         bounds: dict[str, Any] = {
+            "batch_items_max": batch_size,
             "fails_alone": is_one_items_fault,
-            "items_most": database.max_waiting,
-            "batch_items_most": batch_size,
-            "slots": slots,
-            "retries_most": retries_most,
+            "items_max": database.max_waiting,
             "timeout_seconds": database.timeout_seconds,
-            "timeout_error": lambda: Problem(UNAVAILABLE),
-            "busy_seconds": 3 * lock_timeout_seconds,
-            "busy_error": lambda: Problem(OVERLOADED),
+            "unknown_error": UnavailableError,
         }
+        self._reads: NextCall[str, TicketOption | None] = NextCall(read, **bounds)
         self._purchases: Coalescer[_Purchase, str] = Coalescer(
-            sell, self._purchase_of_one, itemgetter(0), **bounds
-        )
-        self._reads: Coalescer[str, TicketOption | None] = Coalescer(
-            read, self._read_own, str, **bounds
+            sell,
+            self._purchase_of_one_option,
+            itemgetter(0),
+            busy_answer=BUSY,
+            slots=slots,
+            retries_max=retries_max,
+            busy_seconds=3 * lock_timeout_seconds,
+            busy_error=OverloadedError,
+            **bounds,
         )
 
     async def create_ticket_option(
@@ -104,25 +113,27 @@ class Store:
 
     async def get_ticket_option(self, option_id: str) -> TicketOption | None:
         """The option, or None. Its allocation is what can still be purchased."""
-        if self.check is not None:
-            await self.check()
+        if not self._is_checked:
+            await self._pass_check()
         if not self._shares_calls:
-            return (await self._read_many([option_id]))[0]
+            return (await self._read_options([option_id]))[0]
         return await _submit(self._reads, option_id)
 
     async def purchase_tickets(
         self, option_id: str, purchase_id: str, user_id: str, quantity: int
     ) -> str:
         """Sell tickets, and return the outcome: one of those of purchase_tickets_batch.sql."""
-        if self.check is not None:
-            await self.check()
+        if not self._is_checked:
+            await self._pass_check()
         purchase = _Purchase(option_id, purchase_id, user_id, str(quantity))
         if not self._shares_calls:
-            rows = await self._database.call(_PURCHASE_OF_ONE, _of_one([purchase]))
+            rows = await self._database.call(
+                _PURCHASE_OF_ONE_OPTION, _columns_of_one_option([purchase])
+            )
             return cast("str", rows[0][0][0])
         return await _submit(self._purchases, purchase)
 
-    async def _purchase_of_many(self, purchases: Sequence[_Purchase]) -> list[str]:
+    async def _purchase_of_many_options(self, purchases: Sequence[_Purchase]) -> list[str]:
         [[outcomes]] = await self._database.call(
             "SELECT ticketing.purchase_tickets_of_many("
             "%s::uuid[], %s::uuid[], %s::uuid[], %s::integer[])",
@@ -130,7 +141,7 @@ class Store:
         )
         return cast("list[str]", outcomes)
 
-    async def _purchase_of_one(
+    async def _purchase_of_one_option(
         self, purchases: Sequence[_Purchase], wait_seconds: float
     ) -> list[str]:
         lock_wait_ms = round(min(wait_seconds, self._lock_timeout_seconds) * 1000)
@@ -138,17 +149,21 @@ class Store:
             [[outcomes]] = await self._database.call(
                 "SELECT ticketing.purchase_tickets_unless_busy("
                 "%s::uuid, %s::uuid[], %s::uuid[], %s::integer[], %s::integer)",
-                [*_of_one(purchases), str(lock_wait_ms)],
+                [*_columns_of_one_option(purchases), str(lock_wait_ms)],
                 resends_timed_out=False,
             )
-        except psycopg.errors.LockNotAvailable:
+        except RefusedError as error:
+            if error.sqlstate != LOCK_NOT_AVAILABLE:
+                raise
             return [BUSY] * len(purchases)
         return cast("list[str]", outcomes)
 
-    async def _purchase_of_one_unless_busy(self, purchases: Sequence[_Purchase]) -> list[str]:
-        return await self._purchase_of_one(purchases, 0)
+    async def _purchase_of_one_option_unless_busy(
+        self, purchases: Sequence[_Purchase]
+    ) -> list[str]:
+        return await self._purchase_of_one_option(purchases, 0)
 
-    async def _read_many(self, option_ids: Sequence[str]) -> list[TicketOption | None]:
+    async def _read_options(self, option_ids: Sequence[str]) -> list[TicketOption | None]:
         rows = await self._database.call(
             'SELECT id::text, name, "desc", allocation '
             "FROM ticketing.get_ticket_options(%s::uuid[])",
@@ -156,10 +171,6 @@ class Store:
         )
         found = {row[0]: TicketOption(*row) for row in rows}
         return [found.get(option_id) for option_id in option_ids]
-
-    async def _read_own(self, option_ids: Sequence[str], wait_seconds: float) -> list[Any]:
-        """A read never waits for a lock."""
-        return await self._read_many(option_ids)
 
     async def get_purchase(self, option_id: str, purchase_id: str) -> Purchase | None:
         """The purchase, or None."""
@@ -176,42 +187,30 @@ class Store:
         created_at = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
         return Purchase(found_id, of_option_id, user_id, quantity, created_at)
 
-    async def installed_files(self, timeout_seconds: float | None = None) -> dict[str, str]:
-        """The checksums of the migrations and procedures that made the database, by file name.
-
-        Makes purchases of nothing on the way, which fail where nothing can be sold: they may be
-        called, and they lock, though no row.
-        """
-        rows = await self._database.call(
-            "SELECT file.path, file.sha256 FROM ticketing.installed_files() AS file, "
-            "ticketing.purchase_tickets(%s::uuid, '{}', '{}', '{}'::integer[]), "
-            "ticketing.purchase_tickets_of_many('{}', '{}', '{}', '{}')",
-            [NOWHERE],
-            timeout_seconds,
-        )
-        return dict(rows)
+    async def _pass_check(self) -> None:
+        await self._check()
+        self._is_checked = True
 
     async def _call(self, statement: str, arguments: Sequence[object]) -> list[tuple[Any, ...]]:
-        if self.check is not None:
-            await self.check()
+        if not self._is_checked:
+            await self._pass_check()
         return await self._database.call(statement, arguments)
 
 
-_PURCHASE_OF_ONE = (
+_PURCHASE_OF_ONE_OPTION = (
     "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::integer[])"
 )
 
 
-def _of_one(purchases: Sequence[_Purchase]) -> list[str]:
+def _columns_of_one_option(purchases: Sequence[_Purchase]) -> list[str]:
     """The option, and an array for each of the rest."""
     option_ids, *columns = zip(*purchases, strict=True)
     return [option_ids[0], *map(_array, columns)]
 
 
-def _by_option(
-    call: SharedCall[Item], key_of: Callable[[Item], str], calls_most: int
-) -> SharedCall[Item]:
-    return by_key(call, key_of, fails_alone=is_one_items_fault, calls_most=calls_most)
+def _busy_if_one_items_fault(error: Exception) -> Any:
+    """Have the purchases of an option sent again, by themselves, to find whose fault it was."""
+    return BUSY if is_one_items_fault(error) else error
 
 
 def _array(values: Iterable[str]) -> str:
@@ -219,8 +218,8 @@ def _array(values: Iterable[str]) -> str:
     return "{" + ",".join(values) + "}"
 
 
-async def _submit(coalescer: Coalescer[Item, Answer], item: Item) -> Answer:
+async def _submit(calls: Coalescer[Item, Answer] | NextCall[Item, Answer], item: Item) -> Answer:
     try:
-        return await coalescer.submit(item)
+        return await calls.submit(item)
     except QueueFullError:
-        raise Problem(OVERLOADED, room=coalescer.room) from None
+        raise OverloadedError(calls.room) from None

@@ -11,9 +11,9 @@ from tornado.web import HTTPError, RequestHandler
 from api import problems
 from api.problems import Problem
 from api.web import limits
-from api.web.failures import answer_failure
+from api.web.failures import problem_of_failure
 from api.web.headers import Headers, request_id
-from api.web.messages import Answer
+from api.web.messages import Answer, problem_answer
 
 _METHODS = ("get", "head", "post", "delete", "patch", "put", "options")
 
@@ -69,7 +69,7 @@ class BaseHandler(RequestHandler):
         error = kwargs["exc_info"][1]
         if isinstance(error, HTTPError):
             error = self._problem_of(error)
-        self.answer(answer_failure(error, self.id))
+        self.answer(problem_answer(problem_of_failure(error, self.id)))
 
     def log_exception(
         self,
@@ -77,7 +77,7 @@ class BaseHandler(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Log nothing: `answer_failure` does."""
+        """Log nothing: `problem_of_failure` does."""
 
     def _problem_of(self, error: HTTPError) -> BaseException:
         """What Tornado itself refuses, before `prepare`."""

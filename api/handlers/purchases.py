@@ -6,12 +6,14 @@ import logging
 
 import msgspec
 
+from api.database.errors import UnavailableError
 from api.database.store import Store
 from api.handlers.base import BaseHandler
 from api.ids import new_uuid, purchase_uuid
-from api.problems import KIND_OF_OUTCOME, NOT_FOUND, Problem
-from api.schemas import Decoder, NewPurchase
+from api.problems import KIND_OF_OUTCOME, MAY_BE_STORED, NOT_FOUND, UNAVAILABLE, Problem
+from api.schemas import NewPurchase
 from api.web import headers
+from api.web.bodies import Decoder
 from api.web.messages import REVALIDATED, Answer, Request, decode
 
 logger = logging.getLogger(__name__)
@@ -35,8 +37,8 @@ class Purchases:
             outcome = await self._store.purchase_tickets(
                 option_id, purchase_id, new.user_id, new.quantity
             )
-        except Problem as problem:
-            raise problem.of_write() from problem.__cause__
+        except UnavailableError as error:
+            raise Problem(UNAVAILABLE, MAY_BE_STORED) from error
         if outcome not in ("created", "exists"):
             raise Problem(KIND_OF_OUTCOME[outcome])  # one that nobody knows is no sale: a KeyError
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from api.database.errors import UnavailableError
+from api.database.rows import TicketOption
 from api.database.store import Store
 from api.handlers.base import BaseHandler
 from api.ids import new_uuid, option_uuid
-from api.problems import KIND_OF_OUTCOME, NOT_FOUND, Problem
-from api.schemas import Decoder, NewTicketOption, TicketOption
+from api.problems import KIND_OF_OUTCOME, MAY_BE_STORED, NOT_FOUND, UNAVAILABLE, Problem
+from api.schemas import NewTicketOption
 from api.web import headers
+from api.web.bodies import Decoder
 from api.web.messages import REVALIDATED, Answer, Request, decode
 
 _decoder = Decoder(NewTicketOption)
@@ -30,8 +33,8 @@ class TicketOptions:
             outcome = await self._store.create_ticket_option(
                 option_id, new.name, new.desc, new.allocation
             )
-        except Problem as problem:
-            raise problem.of_write() from problem.__cause__
+        except UnavailableError as error:
+            raise Problem(UNAVAILABLE, MAY_BE_STORED) from error
         if outcome in KIND_OF_OUTCOME:
             raise Problem(KIND_OF_OUTCOME[outcome])
 

@@ -1,26 +1,24 @@
-"""The answer to a request that ended in an exception."""
+"""The problem that a request ends with when an exception ends it."""
 
 from __future__ import annotations
 
 import logging
 
-import psycopg
-
-from api import problems
-from api.problems import Problem
-from api.web.messages import Answer, problem_answer
+from api.database.errors import DatabaseError, RefusedError
+from api.problems import INTERNAL, Problem, problem_of
 
 logger = logging.getLogger(__name__)
 
 
-def answer_failure(error: BaseException, request_id: str) -> Answer:
-    """Turn an exception into an answer, and log what an operator should know of it."""
+def problem_of_failure(error: BaseException, request_id: str) -> Problem:
+    """Turn an exception into a problem, and log what an operator should know about it."""
     if isinstance(error, Problem):
-        return problem_answer(error)
-    if isinstance(error, psycopg.Error):
-        known = problems.problem_of(error)
-        if known is not None:
-            logger.warning("request %s: %s", request_id, str(error).partition("\n")[0])
-            return problem_answer(known)
+        return error
+    if isinstance(error, DatabaseError):
+        problem = problem_of(error)
+        if problem is not None:
+            if isinstance(error, RefusedError):
+                logger.warning("request %s: %s", request_id, error)
+            return problem
     logger.error("request %s failed", request_id, exc_info=error)
-    return problem_answer(Problem(problems.INTERNAL))
+    return Problem(INTERNAL)

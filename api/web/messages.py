@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from api import problems
 from api.problems import Problem
-from api.schemas import Decoder, T
+from api.web.bodies import Decoder, T
 from api.web.headers import Headers, is_json
 
 REVALIDATED = (("Cache-Control", "no-cache"),)

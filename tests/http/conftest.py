@@ -13,12 +13,12 @@ from tornado.ioloop import IOLoop
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.testing import bind_unused_port
 
-from api.database.database import Database
+from api.database.calls import Database
 from api.database.readiness import Readiness
 from api.database.store import Store
-from api.server import Server, make_server
 from api.settings import Settings
 from api.web.accepting import Acceptor
+from api.workers import Server, make_server
 from loadtests.harness import openapi
 
 
@@ -41,13 +41,14 @@ async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Served]:
         answer_timeout_seconds=settings.answer_timeout_seconds,
     )
     await database.open()
+    readiness = Readiness(database)
     store = Store(
         database,
+        readiness.require,
         batch_size=settings.batch_size,
         batch_options=settings.batch_options,
         lock_timeout_seconds=settings.lock_timeout_seconds,
     )
-    readiness = Readiness(store)
     server = make_server(settings, store, readiness)
     listener, port = bind_unused_port()
     acceptor = Acceptor([listener], server.accepted)

@@ -405,7 +405,7 @@ async def test_a_purchase_of_a_locked_option_is_resent_until_it_is_unlocked(
 async def test_a_call_that_times_out_on_a_lock_is_resent_once(
     settings: Settings, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "api.database.database")
+    caplog.set_level(logging.INFO, "api.database.calls")
     async with serving(database, settings, lock_timeout_seconds=1.0) as client:
         await client.get("/readyz")
         with postgres.connect(database) as connection, connection.transaction():

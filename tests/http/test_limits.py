@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from api.server import Server
 from api.web import limits
 from api.web.lane import server as lane_server
 from api.web.limits import BODY_BYTES_MAX, DISCARDED_BYTES_MAX, HEAD_BYTES_MAX
+from api.workers import Server
 from loadtests.harness import postgres
 from tests.http.conftest import Client
 from tests.http.wire import (

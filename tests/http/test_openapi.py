@@ -15,8 +15,9 @@ from tornado.routing import PathMatches
 from api import problems
 from api.app import make_app, make_resources
 from api.problems import Kind, MemberError, Problem
-from api.schemas import Decoder, NewPurchase, NewTicketOption
+from api.schemas import NewPurchase, NewTicketOption
 from api.web import headers
+from api.web.bodies import Decoder
 from loadtests.harness.openapi import DOCUMENT, resolve
 from tests.http.conftest import Client
 

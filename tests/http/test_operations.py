@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import api
-from api.server import Server
+from api.workers import Server
 from loadtests.harness import postgres
 from tests.http.conftest import Client
 from tests.http.wire import HOST, connected

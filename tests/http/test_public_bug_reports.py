@@ -28,11 +28,11 @@ import struct
 
 import pytest
 
-from api.server import Server
 from api.web import limits
 from api.web.lane import server as lane_server
 from api.web.lane.connection import Connection
 from api.web.lane.server import Lane
+from api.workers import Server
 from loadtests.harness import postgres
 from tests.hostile import get, message
 from tests.http.conftest import Client

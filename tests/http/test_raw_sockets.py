@@ -10,11 +10,11 @@ from contextlib import suppress
 import pytest
 
 from api import logs
-from api.server import Server
 from api.web import limits
 from api.web.lane import connection as lane_connection
 from api.web.lane import server as lane_server
 from api.web.lane.server import Lane
+from api.workers import Server
 from loadtests.harness import postgres
 from tests import hostile
 from tests.hostile import message

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from api.server import Server
+from api.workers import Server
 from tests.http import wire_cases
 from tests.http.conftest import Client
 from tests.http.wire import HOST, LANE_ONLY, Wire, connected, until

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from api.server import Server
 from api.web.lane.server import Lane
+from api.workers import Server
 from loadtests.harness import openapi
 from tests.http.conftest import Client
 

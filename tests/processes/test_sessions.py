@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from api.database.database import Database
+from api.database.calls import Database
 from api.settings import Settings
 from db import migrate
 from loadtests.harness import service

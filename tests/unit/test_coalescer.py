@@ -8,105 +8,30 @@ import itertools
 import selectors
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.database.coalescer import BUSY, Coalescer, QueueFullError, by_key
-
-Item = tuple[str, int]
-"""A key and a number."""
-
-
-class BrokenError(Exception):
-    """One item's fault."""
-
-
-class AwayError(Exception):
-    """Everybody's."""
-
-
-class LateError(Exception):
-    """The time was up."""
+from api.database.coalescer import Coalescer
+from api.database.entries import QueueFullError
+from api.database.per_key import per_key
+from tests.unit.shared_calls import (
+    BUSY,
+    AwayError,
+    BrokenError,
+    Calls,
+    Item,
+    UnknownError,
+    settle,
+    until,
+)
 
 
 class BusyError(Exception):
     """The key was busy for too long."""
-
-
-class Call:
-    """A call under way."""
-
-    def __init__(self, kind: str, items: Sequence[Item]) -> None:
-        self.kind = kind
-        self.items = list(items)
-        self.returns: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.done: list[int] = []
-
-    @property
-    def numbers(self) -> list[int]:
-        return [number for _, number in self.items]
-
-
-class Calls:
-    """What is called: it notes every call, and answers an item with its number.
-
-    Attributes:
-        busy_keys: the keys that are busy for a call that does not wait.
-        locked_keys: those that are busy for a call that waits, too.
-        broken: the numbers that break their call.
-        is_away: every call fails.
-        wait: whether calls return when they are told to, or at once.
-        under_way, most_under_way: how many calls.
-    """
-
-    def __init__(self, *, wait: bool = True) -> None:
-        self.made: list[Call] = []
-        self.busy_keys: set[str] = set()
-        self.locked_keys: set[str] = set()
-        self.broken: set[int] = set()
-        self.is_away = False
-        self.wait = wait
-        self.under_way: list[Call] = []
-        self.most_under_way = 0
-
-    async def many(self, items: Sequence[Item]) -> list[Any]:
-        return await self._call("many", items)
-
-    async def one(self, items: Sequence[Item], wait_seconds: float) -> list[Any]:
-        [key] = {key for key, _ in items}
-        assert all(each.kind != "one" or each.items[0][0] != key for each in self.under_way)
-        return await self._call("one", items)
-
-    async def one_unless_busy(self, items: Sequence[Item]) -> list[Any]:
-        assert len({key for key, _ in items}) == 1
-        return await self._call("one unless busy", items)
-
-    async def _call(self, kind: str, items: Sequence[Item]) -> list[Any]:
-        call = Call(kind, items)
-        busy = self.locked_keys | (set() if kind == "one" else self.busy_keys)
-        self.made.append(call)
-        self.under_way.append(call)
-        self.most_under_way = max(self.most_under_way, len(self.under_way))
-        try:
-            if self.wait:
-                await call.returns
-            if self.is_away:
-                raise AwayError
-            if not self.broken.isdisjoint(call.numbers):
-                raise BrokenError(call.numbers)
-            call.done = [number for key, number in items if key not in busy]
-            return [BUSY if key in busy else number for key, number in items]
-        finally:
-            self.under_way.remove(call)
-
-    async def begun(self, count: int) -> Call:
-        """The call of that number, from 1, once it has begun."""
-        await until(lambda: len(self.made) >= count)
-        return self.made[count - 1]
 
 
 def coalescer(
@@ -125,33 +50,27 @@ def coalescer(
     def key_of(item: Item) -> str:
         return item[0]
 
-    one_by_one = by_key(calls.one_unless_busy, key_of, fails_alone=fails_alone, calls_most=slots)
-    return Coalescer(
-        calls.many if many else one_by_one,
-        calls.one,
+    one_by_one = per_key(
+        calls.one_key_call_unless_busy,
         key_of,
+        calls_max=slots,
+        failed=lambda error: BUSY if fails_alone(error) else error,
+    )
+    return Coalescer(
+        calls.many_keys_call if many else one_by_one,
+        calls.one_key_call,
+        key_of,
+        busy_answer=BUSY,
         fails_alone=fails_alone,
-        items_most=items,
-        batch_items_most=batch,
+        items_max=items,
+        batch_items_max=batch,
         slots=slots,
-        retries_most=batch // 4,
+        retries_max=batch // 4,
         timeout_seconds=timeout,
-        timeout_error=LateError,
+        unknown_error=UnknownError,
         busy_seconds=busy,
         busy_error=BusyError,
     )
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the others go on until the condition holds; the test's timeout is the bound."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0)
-
-
-async def settle() -> None:
-    """Let everything happen that waits for nothing."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 class _PassingTime(selectors.DefaultSelector):
@@ -193,7 +112,7 @@ async def test_an_item_that_comes_alone_goes_at_once(many: bool) -> None:
 
 
 @each_mode
-async def test_what_comes_while_a_call_is_under_way_goes_in_the_next_one_together(
+async def test_what_comes_while_a_call_is_in_flight_goes_in_the_next_one_together(
     many: bool,
 ) -> None:
     calls = Calls()
@@ -221,54 +140,18 @@ async def test_items_of_other_keys_share_a_call_that_is_for_many() -> None:
     answers = [asked.submit(("first", 0))]
     await calls.begun(1)
     answers += [asked.submit((f"key {number}", number)) for number in range(1, 4)]
-    second = await calls.begun(2) if calls.made[0].kind == "one" else None
+    second = await calls.begun(2) if calls.made[0].kind == "one key" else None
     answers += [asked.submit((f"key {number}", number)) for number in range(4, 9)]
     await settle()
-    assert len(calls.under_way) <= 2
+    assert len(calls.in_flight) <= 2
 
     for call in calls.made:
         call.returns.set_result(None)
     last = await calls.begun(3 if second else 2)
-    assert last.kind == "many"
+    assert last.kind == "many keys"
     assert last.numbers[-5:] == [4, 5, 6, 7, 8]
     last.returns.set_result(None)
     assert await asyncio.gather(*answers) == [*range(9)]
-
-
-async def test_a_read_is_not_answered_by_a_call_that_began_before_it() -> None:
-    value = "old"
-    return_first = asyncio.Event()
-    began = 0
-
-    async def read(items: Sequence[str], wait_seconds: float = 0) -> list[str]:
-        nonlocal began
-        began += 1
-        seen = value
-        if began == 1:
-            await return_first.wait()
-        return [seen for _ in items]
-
-    reads: Coalescer[str, str] = Coalescer(
-        read,
-        read,
-        str,
-        fails_alone=lambda error: False,
-        items_most=10,
-        batch_items_most=10,
-        slots=1,
-        retries_most=1,
-        timeout_seconds=30,
-        timeout_error=LateError,
-        busy_seconds=4,
-        busy_error=BusyError,
-    )
-    early = reads.submit("a")
-    await until(lambda: began == 1)
-    value = "new"
-    late = reads.submit("a")
-    return_first.set()
-
-    assert (await early, await late) == ("old", "new")
 
 
 @each_mode
@@ -315,7 +198,7 @@ async def test_items_whose_time_is_up_make_room(many: bool) -> None:
 
     results = await asyncio.gather(*late, return_exceptions=True)
 
-    assert [type(each) for each in results] == [LateError] * 3
+    assert [type(each) for each in results] == [UnknownError] * 3
     calls.wait = False
     calls.made[0].returns.set_result(None)
     assert await asyncio.gather(*[asked.submit(("a", number)) for number in (7, 8, 9)]) == [7, 8, 9]
@@ -372,23 +255,23 @@ async def test_a_key_that_is_held_up_gets_calls_of_its_own_and_stops_no_other() 
     asked = coalescer(calls)
     first = asked.submit(("other", 0))
     await calls.begun(1)
-    # What comes while a call is under way goes with a call for many, sooner or later.
+    # What comes while a call is in flight goes with a call for many, sooner or later.
     held = [asked.submit(("held", 1)), asked.submit(("held", 2))]
     answers = [asked.submit(("free", 3))]
     await settle()
-    while not any(call.kind == "one" and call.items[0][0] == "held" for call in calls.made):
+    while not any(call.kind == "one key" and call.items[0][0] == "held" for call in calls.made):
         for call in calls.made:
             if not call.returns.done():
                 call.returns.set_result(None)
         await settle()
-    [own] = [call for call in calls.under_way if call.kind == "one"]
+    [own] = [call for call in calls.in_flight if call.kind == "one key"]
 
     # The call of its own does not return; the others are answered, and again.
     for number in range(4, 20):
         answers.append(asked.submit(("free", number)))
         held.append(asked.submit(("held", 100 + number)))
         while not answers[-1].done():
-            for call in calls.under_way:
+            for call in calls.in_flight:
                 if call is not own and not call.returns.done():
                     call.returns.set_result(None)
             await asyncio.sleep(0)
@@ -400,7 +283,7 @@ async def test_a_key_that_is_held_up_gets_calls_of_its_own_and_stops_no_other() 
     calls.wait = False
     assert await asyncio.gather(*held) == [1, 2, *range(104, 120)]
     # All that had waited went together.
-    after = [call for call in calls.made[calls.made.index(own) :] if call.kind == "one"]
+    after = [call for call in calls.made[calls.made.index(own) :] if call.kind == "one key"]
     assert max(len(call.items) for call in after if call.items[0][0] == "held") >= 16
 
 
@@ -410,13 +293,13 @@ async def test_no_more_calls_are_in_flight_than_may() -> None:
 
     answers = [asked.submit((key, number)) for number, key in enumerate("abcdab")]
     await settle()
-    assert [call.items[0][0] for call in calls.under_way] == ["a", "b", "c"]
+    assert [call.items[0][0] for call in calls.in_flight] == ["a", "b", "c"]
 
     calls.wait = False
-    for call in calls.under_way:
+    for call in calls.in_flight:
         call.returns.set_result(None)
     assert await asyncio.gather(*answers) == [*range(6)]
-    assert calls.most_under_way == 3
+    assert calls.in_flight_max == 3
 
 
 @each_mode
@@ -463,7 +346,7 @@ async def test_a_call_that_answers_not_every_item_fails_and_the_next_one_is_made
         return [number for _, number in items if number]
 
     calls = Calls()
-    calls.many = calls.one = calls.one_unless_busy = forgetful  # type: ignore[method-assign]
+    calls.many_keys_call = calls.one_key_call = calls.one_key_call_unless_busy = forgetful  # type: ignore[method-assign]
     asked = coalescer(calls, many=many)
 
     results = await asyncio.gather(
@@ -480,13 +363,13 @@ async def test_an_item_that_is_late_gets_no_answer_of_a_call_that_returns_afterw
     asked = coalescer(calls, timeout=0.01)
     late = asked.submit(("a", 0))
 
-    with pytest.raises(LateError):
+    with pytest.raises(UnknownError):
         await late
 
     calls.made[0].returns.set_result(None)
     calls.wait = False
     assert await asked.submit(("a", 1)) == 1
-    assert isinstance(late.exception(), LateError)
+    assert isinstance(late.exception(), UnknownError)
 
 
 async def test_what_was_answered_is_not_kept_behind_what_is_not() -> None:
@@ -504,13 +387,14 @@ async def test_what_was_answered_is_not_kept_behind_what_is_not() -> None:
         call,
         call,
         lambda item: item[0],
+        busy_answer=BUSY,
         fails_alone=lambda error: False,
-        items_most=1000,
-        batch_items_most=10,
+        items_max=1000,
+        batch_items_max=10,
         slots=2,
-        retries_most=1,
+        retries_max=1,
         timeout_seconds=30,
-        timeout_error=LateError,
+        unknown_error=UnknownError,
         busy_seconds=4,
         busy_error=BusyError,
     )
@@ -558,7 +442,7 @@ class Schedule:
         await asyncio.sleep(0.1 * argument)
 
     async def let_return(self, argument: int) -> None:
-        if waiting := [call for call in self.calls.under_way if not call.returns.done()]:
+        if waiting := [call for call in self.calls.in_flight if not call.returns.done()]:
             waiting[argument % len(waiting)].returns.set_result(None)
 
     async def cancel(self, argument: int) -> None:
@@ -575,12 +459,12 @@ class Schedule:
     async def settle(self) -> None:
         await settle()
         many, batch, slots, _ = self._bounds
-        under_way = self.calls.under_way
-        kinds = Counter(call.kind for call in under_way)
-        assert kinds["one"] <= slots
-        assert kinds["many"] <= many
-        assert kinds["one unless busy"] <= (0 if many else slots)
-        assert all(len(call.items) <= batch for call in under_way)
+        in_flight = self.calls.in_flight
+        kinds = Counter(call.kind for call in in_flight)
+        assert kinds["one key"] <= slots
+        assert kinds["many keys"] <= many
+        assert kinds["one key unless busy"] <= (0 if many else slots)
+        assert all(len(call.items) <= batch for call in in_flight)
 
     def _open(self) -> int:
         return sum(not answer.done() for answer in self.answers.values())
@@ -700,16 +584,17 @@ class Process:
         self._asked: Coalescer[Item, int] = Coalescer(
             self.unless_busy
             if many
-            else by_key(self.unless_busy, key_of, fails_alone=lambda _: True, calls_most=slots),
+            else per_key(self.unless_busy, key_of, calls_max=slots, failed=lambda _: BUSY),
             self.waiting,
             key_of,
+            busy_answer=BUSY,
             fails_alone=lambda error: True,
-            items_most=items,
-            batch_items_most=256,
+            items_max=items,
+            batch_items_max=256,
             slots=slots,
-            retries_most=64 if many else slots,
+            retries_max=64 if many else slots,
             timeout_seconds=10,
-            timeout_error=LateError,
+            unknown_error=UnknownError,
             busy_seconds=4,
             busy_error=BusyError,
         )
@@ -740,7 +625,7 @@ class Process:
                 return
             try:
                 assert await self._asked.submit((key, number)) == number
-            except (BusyError, LateError, QueueFullError) as error:
+            except (BusyError, UnknownError, QueueFullError) as error:
                 self.failures[key, type(error)] += 1
                 self.seconds.setdefault(key, []).append(loop.time() - began)
                 await asyncio.sleep(0.1)

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 from ruamel.yaml import YAML
 
-from api import server, settings
+from api import settings, workers
 from api.settings import Settings
 from loadtests.harness import connection
 from loadtests.proof import idle
@@ -151,7 +151,7 @@ def test_the_connections_of_all_processes_are_fewer_than_postgresql_has() -> Non
 
 def test_the_service_is_not_killed_while_it_drains() -> None:
     checked = settings.read({}, environment_of("service"))
-    longest = checked.drain_timeout_seconds + server.KILL_GRACE_SECONDS
+    longest = checked.drain_timeout_seconds + workers.KILL_GRACE_SECONDS
     assert seconds(SERVICES["service"]["stop_grace_period"]) > longest
 
 

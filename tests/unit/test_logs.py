@@ -14,11 +14,11 @@ from tornado.web import Application
 
 from api import logs
 from api.handlers.base import BaseHandler, NotFoundHandler
-from api.server import Server
 from api.web.accepting import Acceptor
 from api.web.lane.server import Lane
 from api.web.messages import Answer, Request
 from api.web.plain import PlainServer
+from api.workers import Server
 
 TEXT_LINE = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (\w+) +(\d{3}) (\S+) (.*) (\d+\.\d) ms ([!-~]+)"

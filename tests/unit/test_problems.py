@@ -4,12 +4,13 @@ import json
 import re
 from pathlib import Path
 
-import psycopg
 import pytest
 
 import db
 from api import problems
-from api.database.coalescer import BUSY
+from api.database import errors
+from api.database.errors import DatabaseError, OverloadedError, RefusedError
+from api.database.store import BUSY
 from api.problems import Kind, MemberError, Problem
 
 KINDS = [kind for kind in vars(problems).values() if isinstance(kind, Kind)]
@@ -28,17 +29,6 @@ CONTRACT = {
     "unavailable": 503,
     "internal": 500,
 }
-
-
-def error_with(sqlstate: str, base: type[psycopg.Error] = psycopg.Error) -> psycopg.Error:
-    """An error as psycopg raises it for this SQLSTATE."""
-    made: psycopg.Error = type("Error", (base,), {"sqlstate": sqlstate})("ticketing_private")
-    return made
-
-
-def code_of(error: psycopg.Error) -> str | None:
-    problem = problems.problem_of(error)
-    return problem.kind.code if problem else None
 
 
 def test_the_codes_and_their_statuses_are_those_of_the_contract() -> None:
@@ -129,20 +119,45 @@ def test_problems_do_not_share_their_headers() -> None:
     ],
 )
 def test_every_sqlstate_has_one_answer_and_a_bug_has_none(sqlstate: str, code: str | None) -> None:
-    assert code_of(error_with(sqlstate)) == code
+    problem = problems.problem_of(RefusedError(sqlstate, ""))
+
+    assert (problem.kind.code if problem else None) == code
 
 
-def test_a_broken_connection_means_that_the_database_is_away() -> None:
-    assert code_of(psycopg.OperationalError("server closed the connection")) == "unavailable"
-    assert code_of(psycopg.InterfaceError("cursor already closed")) is None
+def test_an_error_without_an_sqlstate_is_a_bug() -> None:
+    assert problems.problem_of(RefusedError(None, "the cursor is closed")) is None
+
+
+def test_every_exception_of_the_database_layer_has_an_answer() -> None:
+    raised = {
+        each
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, DatabaseError)
+    }
+
+    assert raised - {DatabaseError, RefusedError} == set(problems.KIND_OF_ERROR)
+    for each in problems.KIND_OF_ERROR:
+        problem = problems.problem_of(each())
+        assert problem is not None
+        assert problem.kind.status == 503
+
+
+def test_a_refusal_by_a_full_queue_says_whose_room_to_wait_for() -> None:
+    def room() -> int:
+        return 7
+
+    problem = problems.problem_of(OverloadedError(room))
+
+    assert problem is not None
+    assert problem.room is room
 
 
 @pytest.mark.parametrize("sqlstate", sorted(problems.KIND_OF_SQLSTATE))
-def test_an_error_of_the_database_keeps_its_words_to_itself(sqlstate: str) -> None:
-    problem = problems.problem_of(error_with(sqlstate.ljust(5, "0")))
+def test_only_what_our_functions_say_of_a_request_reaches_its_client(sqlstate: str) -> None:
+    problem = problems.problem_of(RefusedError(sqlstate.ljust(5, "0"), "ticketing_private"))
 
     assert problem is not None
-    assert b"ticketing" not in problem.body()
+    assert (b"ticketing" in problem.body()) == (sqlstate == "TK003")
 
 
 def test_every_code_that_the_procedures_raise_has_an_answer() -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from api import problems
 from api.problems import Problem
-from api.schemas import Decoder, NewPurchase, NewTicketOption
+from api.schemas import NewPurchase, NewTicketOption
+from api.web.bodies import Decoder
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 OPTION = {"name": "example", "desc": "sample description", "allocation": 100}

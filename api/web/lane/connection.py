@@ -1,9 +1,9 @@
 """One connection of the fast lane, from its first byte to its last.
 
 Bytes are parsed by httptools. A request whose end has arrived waits for its turn: requests of a
-connection are answered one at a time, in order. What is read ahead is bounded: while a request
-waits, while the client does not read its answers, and while the connection rests, nothing
-more is read. ::
+connection are answered one at a time, in order. What is read ahead is bounded: nothing more is read
+while a request waits, while the client does not read its answers, or while a refusal delays the
+connection. ::
 
     reading --> waiting --> current --> answered --> reading ...
        |                                   |
@@ -31,12 +31,12 @@ from tornado.iostream import StreamClosedError
 from api import logs, problems
 from api.problems import Problem
 from api.web import headers, limits
-from api.web.failures import answer_failure
+from api.web.failures import problem_of_failure
 from api.web.lane import application, response
 from api.web.lane.application import ApplicationExchange
 from api.web.lane.request import Request
 from api.web.messages import Answer, problem_answer
-from api.web.resting import Room
+from api.web.refusal_delay import Room
 
 if TYPE_CHECKING:
     from api.web.lane.server import Lane
@@ -64,9 +64,9 @@ class Connection(asyncio.BufferedProtocol):
         "_exchange",
         "_has_ended",
         "_is_advancing",
+        "_is_delayed",
         "_is_lingering",
         "_is_reading_paused",
-        "_is_resting",
         "_is_writing_paused",
         "_lane",
         "_parser",
@@ -98,7 +98,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_lingering = False
         self._is_reading_paused = False
         self._is_writing_paused = False
-        self._is_resting = False
+        self._is_delayed = False
         self._room: asyncio.Future[None] | None = None
         self._unsent_bytes = 0
         self.deadline = _NEVER
@@ -325,7 +325,7 @@ class Connection(asyncio.BufferedProtocol):
         while (
             self._waiting
             and self._current is None
-            and not (self._is_writing_paused or self._is_resting)
+            and not (self._is_writing_paused or self._is_delayed)
         ):
             self._begin(self._waiting.popleft())
         self._is_advancing = False
@@ -353,8 +353,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             answer = await resource
         except Exception as error:
-            answer = answer_failure(error, request.id)
-            room = getattr(error, "room", None)
+            problem = problem_of_failure(error, request.id)
+            answer, room = problem_answer(problem), problem.room
         self._send(request, answer, room)
 
     def _send(self, request: Request, answer: Answer, room: Room | None = None) -> None:
@@ -371,8 +371,8 @@ class Connection(asyncio.BufferedProtocol):
         seconds = self._lane.time() - request.started_at
         logs.log_request(status, request.method, request.path, seconds, request.id)
         if room is not None and not request.closes:
-            self._is_resting = True
-            self._lane.resting.add(room, self.wake, problems.RETRY_AFTER_SECONDS)
+            self._is_delayed = True
+            self._lane.refusal_delay.delay(room, self.resume, problems.RETRY_AFTER_SECONDS)
         self._answered(request)
 
     def _begin_in_application(self, request: Request) -> None:
@@ -392,7 +392,7 @@ class Connection(asyncio.BufferedProtocol):
             if isinstance(error, HTTPInputError):
                 request.keeps_alive = False
                 error = Problem(problems.MALFORMED_HEADER)
-            self._send(request, answer_failure(error, request.id))
+            self._send(request, problem_answer(problem_of_failure(error, request.id)))
 
     def _answered(self, request: Request) -> None:
         self._current = None
@@ -439,9 +439,9 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._transport.close()
 
-    def wake(self) -> None:
-        """Go on after a rest."""
-        self._is_resting = False
+    def resume(self) -> None:
+        """Read on: the delay after a refusal is over."""
+        self._is_delayed = False
         self._advance()
 
     def close(self) -> None:
@@ -504,7 +504,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _update_reading(self) -> None:
         pauses = not self._is_lingering and (
-            bool(self._waiting) or self._is_writing_paused or self._is_resting
+            bool(self._waiting) or self._is_writing_paused or self._is_delayed
         )
         if pauses is not self._is_reading_paused and not self._transport.is_closing():
             self._is_reading_paused = pauses

@@ -13,7 +13,7 @@ from tornado.web import Application
 from api.web.lane.connection import Connection
 from api.web.limits import HEAD_BYTES_MAX
 from api.web.messages import Answer
-from api.web.resting import Resting
+from api.web.refusal_delay import RefusalDelay
 
 SWEEP_SECONDS = 1.0
 """How often to look for connections whose time is up."""
@@ -40,7 +40,7 @@ class Lane:
         is_draining: the process is about to end; connections then close after an answer.
         loop: the event loop that they run in.
         connections: those that are open.
-        resting: those that are not read for a while.
+        refusal_delay: holds those that are not read until there is room for their requests.
     """
 
     def __init__(self, application: Application, hot_routes: Sequence[HotRoute]) -> None:
@@ -49,7 +49,7 @@ class Lane:
         self.in_flight = 0
         self.is_draining = False
         self.connections: set[Connection] = set()
-        self.resting = Resting()
+        self.refusal_delay = RefusalDelay()
         self.buffer = memoryview(bytearray(READ_BYTES_MAX))
         self.loop = asyncio.get_running_loop()
         self.time = self.loop.time
@@ -79,7 +79,7 @@ class Lane:
             Whether everything was answered in time.
         """
         self.is_draining = True
-        self.resting.end()
+        self.refusal_delay.resume_all()
         now = self._last_request_at = self.time()
         deadline = now + timeout_seconds
         while self.in_flight or now - self._last_request_at < QUIET_SECONDS:

@@ -7,7 +7,6 @@ that write take an id from the caller and treat one that they have stored as don
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import time
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from api.problems import INVALID, OVERLOADED, UNAVAILABLE, Problem, problem_of
+from api.database.errors import OverloadedError, RefusedError, UnavailableError
+from api.database.faults import Fault, fault_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,50 +35,6 @@ STRONGER_COMMIT = """
 """
 """A default of the database or the role may have a commit return before it is safe: then a crash
 takes back what buyers were told. One that waits for more than ``on`` does is left as it is."""
-
-
-class Fault(enum.Enum):
-    """What an error of a call says about whether to send it again."""
-
-    OF_REQUEST = "another call of the kind would fail in the same way"
-    OF_TIMING = "it was rolled back because of what else was going on"
-    OF_TIMEOUT = "it took too long, and was rolled back"
-    OF_CONNECTION = "nothing was done, since this connection is not as the service needs it"
-    OF_STATEMENT = "this connection knows the statement in another form than the database"
-    UNKNOWN_OUTCOME = "the connection broke, and what was called may have been committed"
-
-
-_FAULT_OF_SQLSTATE = {
-    "40001": Fault.OF_TIMING,  # serialization_failure
-    "40P01": Fault.OF_TIMING,  # deadlock_detected
-    "55P03": Fault.OF_TIMEOUT,  # lock_not_available: lock_timeout
-    "57014": Fault.OF_TIMEOUT,  # query_canceled: statement_timeout
-    "25P04": Fault.OF_TIMEOUT,  # transaction_timeout
-    # The server's, when it ends a session around the commit; and a pooler's, for lost servers.
-    "08": Fault.UNKNOWN_OUTCOME,  # connection exception
-    "57P": Fault.UNKNOWN_OUTCOME,  # a shutdown, a crash of another backend, idle_session_timeout
-    "25": Fault.OF_CONNECTION,  # invalid transaction state, read_only_sql_transaction among them
-    "28": Fault.OF_CONNECTION,  # invalid authorization
-    "0P": Fault.OF_CONNECTION,  # invalid role
-    "42501": Fault.OF_CONNECTION,  # insufficient_privilege
-    "0A000": Fault.OF_STATEMENT,  # feature_not_supported: "cached plan must not change result type"
-    "26000": Fault.OF_STATEMENT,  # a prepared statement that is not there any longer, ...
-    "42P05": Fault.OF_STATEMENT,  # ... or is there already
-}
-"""By the whole code, or else by as much of its beginning."""
-
-
-def fault_of(error: psycopg.Error) -> Fault:
-    """What the error of a call says about whether to send it again."""
-    sqlstate = error.sqlstate
-    if sqlstate is None:
-        # libpq's own errors: the connection broke, or is given up because no answer came.
-        is_broken = isinstance(error, psycopg.OperationalError)
-        return Fault.UNKNOWN_OUTCOME if is_broken else Fault.OF_REQUEST
-    for length in (5, 3, 2):
-        if fault := _FAULT_OF_SQLSTATE.get(sqlstate[:length]):
-            return fault
-    return Fault.OF_REQUEST
 
 
 class Connection(psycopg.AsyncConnection[Any]):
@@ -195,9 +151,9 @@ class Database:
                 again, once.
 
         Raises:
-            Problem: ``overloaded``, and nothing was stored; or ``unavailable``, and what a call
-                writes may have been stored or not. Its cause is the last error, if there was one.
-            psycopg.Error: the database refused, and nothing was stored.
+            OverloadedError: too many calls wait for a connection. Nothing was stored.
+            RefusedError: the database raised an error. Nothing was stored.
+            UnavailableError: the outcome is unknown.
         """
         call = _Call(statement, arguments, has_timed_out=not resends_timed_out)
         task = asyncio.ensure_future(self._send_until_known(call))
@@ -205,7 +161,7 @@ class Database:
         await asyncio.wait({task}, timeout=timeout_seconds or self.timeout_seconds)
         if not task.done():
             task.cancel()
-            raise Problem(UNAVAILABLE) from call.error
+            raise UnavailableError from call.error
         return task.result()
 
     def room(self) -> int:
@@ -224,10 +180,10 @@ class Database:
                         await self._judge(call, error, connection)
             except TooManyRequests:
                 if call.may_be_stored:
-                    raise Problem(UNAVAILABLE) from None
-                raise Problem(OVERLOADED, room=self.room) from None
+                    raise UnavailableError from None
+                raise OverloadedError(self.room) from None
             except (PoolTimeout, PoolClosed):
-                raise Problem(UNAVAILABLE) from call.error
+                raise UnavailableError from call.error
             logger.info("sending a call again: %s", str(call.error).partition("\n")[0])
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, RECONNECT_SECONDS)
@@ -235,7 +191,7 @@ class Database:
     async def _judge(self, call: _Call, error: psycopg.Error, connection: Connection) -> None:
         """Note what the error says, and raise it unless the call is to be sent again."""
         fault = fault_of(error)
-        is_last = fault is Fault.OF_REQUEST
+        is_last = fault in (Fault.OF_REQUEST, Fault.OF_DATABASE)
         if fault is Fault.UNKNOWN_OUTCOME:
             call.may_be_stored = True
             await connection.close()
@@ -260,8 +216,9 @@ class Database:
         call.error = error
         if is_last:
             if call.may_be_stored:
-                raise Problem(UNAVAILABLE) from error
-            raise error
+                raise UnavailableError from error
+            message = error.diag.message_primary or str(error)
+            raise RefusedError(error.sqlstate, message.partition("\n")[0]) from error
 
     async def _discard_as_old_as(self, connection: Connection) -> None:
         """Have the pool make all its connections anew, unless it has done so since this one."""
@@ -278,14 +235,3 @@ class Database:
         # Not with connections at hand: it tries each of them, and one that hangs holds it up.
         if not pool.get_stats()["pool_available"]:
             await pool.check()
-
-
-def is_one_items_fault(error: Exception) -> bool:
-    """Whether an error of a call that many share may be the fault of one of them alone.
-
-    That the database is away, or somebody else's lock is held, is not.
-    """
-    if isinstance(error, psycopg.Error):
-        known = problem_of(error)
-        return known is None or known.kind is INVALID
-    return not isinstance(error, Problem)

@@ -19,7 +19,7 @@ import uvloop
 from tornado.netutil import bind_sockets
 
 from api.app import hot_routes, make_app, make_resources
-from api.database.database import Database
+from api.database.calls import Database
 from api.database.readiness import Readiness
 from api.database.store import Store
 from api.settings import Settings
@@ -164,13 +164,14 @@ async def _work(
         answer_timeout_seconds=settings.answer_timeout_seconds,
     )
     await database.open()
+    readiness = Readiness(database)
     store = Store(
         database,
+        readiness.require,
         batch_size=settings.batch_size,
         batch_options=settings.batch_options,
         lock_timeout_seconds=settings.lock_timeout_seconds,
     )
-    readiness = Readiness(store)
     server = make_server(settings, store, readiness)
     acceptor = Acceptor(
         listener, server.accepted, reserve=settings.pool_size + DESCRIPTORS_RESERVED

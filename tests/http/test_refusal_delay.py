@@ -30,7 +30,7 @@ SMALLEST = Settings(max_waiting=1, pool_size=POOL_SIZE)
 
 @pytest.fixture
 def settings() -> Settings:
-    """The smallest queues, on the fast lane: without the lane, no connection rests."""
+    """The smallest queues, on the fast lane: without it, no connection is delayed."""
     return SMALLEST
 
 
@@ -42,7 +42,7 @@ def server(served: Served) -> Lane:
 
 @pytest.fixture
 def long_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Retry-After so long that only room in the queue ends a rest."""
+    """A Retry-After so long that only room in the queue ends a delay."""
     monkeypatch.setattr(problems, "RETRY_AFTER_SECONDS", 1_000)
 
 
@@ -110,7 +110,7 @@ async def test_a_connection_refused_by_a_full_queue_is_read_once_there_is_room(
             assert not next_answer.done()
 
         assert (await next_answer).status == 200
-    assert not len(server.resting)
+    assert not len(server.refusal_delay)
 
 
 async def test_a_connection_refused_by_a_full_queue_is_read_after_its_retry_after(
@@ -144,7 +144,7 @@ async def test_a_connection_refused_by_a_full_queue_is_read_when_the_service_sto
     ("version", "header"),
     [("1.1", "Connection: close"), ("1.1", "connection: Close"), ("1.0", "X: y")],
 )
-async def test_a_connection_that_is_about_to_close_does_not_rest(
+async def test_a_connection_that_is_about_to_close_is_not_delayed(
     client: Client, server: Lane, database: str, version: str, header: str
 ) -> None:
     path = f"{await client.new_option(allocation=10)}/purchases"
@@ -154,7 +154,7 @@ async def test_a_connection_that_is_about_to_close_does_not_rest(
         assert await wire.is_closed()
 
 
-async def test_a_connection_closed_while_it_rests_leaves_nothing_behind(
+async def test_a_connection_that_is_closed_while_it_is_delayed_leaves_nothing_behind(
     client: Client, server: Lane, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = f"{await client.new_option(allocation=10)}/purchases"
@@ -162,14 +162,14 @@ async def test_a_connection_closed_while_it_rests_leaves_nothing_behind(
         async with connected(client) as wire:
             await refused(wire, path, PURCHASE)
 
-        await until(lambda: not len(server.resting))
+        await until(lambda: not len(server.refusal_delay))
     await until(lambda: len(server.connections) == 1)  # the client's own
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
 @pytest.mark.usefixtures("long_retry_after")
 @pytest.mark.parametrize("settings", [Settings(lock_timeout_seconds=0.1)], ids=[""])
-async def test_a_connection_does_not_rest_after_any_other_503(
+async def test_a_connection_is_not_delayed_after_any_other_503(
     client: Client, database: str
 ) -> None:
     path = f"{await client.new_option(allocation=10)}/purchases"
