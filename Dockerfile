@@ -1,5 +1,5 @@
 # Two images: the service (the default) and, as target `loadtest`, Locust with the load test.
-# Both take only the finished environment from a build stage: no sources, no cache, no compiler.
+# Both copy only the finished environment from a build stage: no sources, no cache, no compiler.
 
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -37,12 +37,12 @@ ENTRYPOINT ["locust", "--locustfile", "loadtests/onsale/locustfile.py"]
 
 FROM run AS service
 COPY --from=build /venv /venv
-# The user may write nowhere, on purpose: without DATABASE_URL the service does not start, rather
-# than keep tickets in an embedded database that goes away with the container.
+# The user has no write access, on purpose: without DATABASE_URL the service fails to start, instead
+# of keeping tickets in an embedded database that disappears with the container.
 ENV HOST=0.0.0.0 PORT=3000 LOG_FORMAT=json
 EXPOSE 3000
-# /livez, not /readyz: that the database is away is no reason to restart the container.
-# Without proxies, because Docker can be set to pass http_proxy to every container.
+# /livez, not /readyz: a database that is down is no reason to restart the container.
+# Without proxies, because Docker can be configured to pass http_proxy to every container.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['PORT'] + '/livez', timeout=2)"]
 ENTRYPOINT ["ticket-allocation"]

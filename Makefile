@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEWMAN_VERSION := 6.2.1
-# One process for each core of a small machine. Starting them costs more than a part of the suite.
+# One process per core of a small machine. For part of the suite, starting them is not worth it.
 IN_PARALLEL := --numprocesses=2 --dist=worksteal
 
 .PHONY: help serve test coverage lint format schema loadtest faults schemathesis differential bench postman
@@ -40,6 +40,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/squawk --config .squawk.toml $(filter-out %.rollback.sql,$(wildcard db/migrations/*.sql))
 
 format: $(VENV)/.installed-dev
@@ -80,7 +82,7 @@ node_modules/.bin/newman:
 	@echo 'Installing newman'
 	@npm install --silent --no-save --no-package-lock --no-audit --no-fund newman@$(NEWMAN_VERSION)
 
-# Each file marks that what is before it was done, so that it is done once.
+# Each marker file records that its step is done, so that it is done only once.
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
@@ -101,7 +103,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# With which versions of what setup.py requires: `pinned` is constraints.txt, `oldest` is
+# Which versions of setup.py's requirements to install: `pinned` is constraints.txt, `oldest` is
 # constraints-oldest.txt, `newest` is whatever setup.py allows.
 TORNADO ?= pinned
 VERSIONS_pinned := -c constraints.txt

@@ -1,10 +1,11 @@
-"""``make bench``: how fast it is, against PostgreSQL alone and against Tornado alone.
+"""``make bench``: how fast the service is, against PostgreSQL alone and against Tornado alone.
 
-All in one run on one machine, since only ratios within a run mean something: every figure is the
-median of several short rounds, and the rounds of all the figures take turns. PostgreSQL is the
-embedded one with its durable defaults. Nothing here is asserted; the table says which targets hold.
+Everything is measured in one run on one machine, because only ratios within a run are meaningful.
+Every figure is the median of several short rounds, and the rounds of all figures take turns.
+PostgreSQL is the embedded one with its durable defaults. Nothing is asserted; the table says which
+targets were missed.
 
-``make bench ARGS='--only-overload'`` measures only what happens when too much comes in.
+``make bench ARGS='--only-overload'`` measures only what happens under overload.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ OTHERS_LOCKED = f"others, {LOCKED_OPTIONS} locked"
 
 OVERLOAD_MAX_WAITING = 200
 OVERLOAD_CONNECTIONS = 1000
-"""More than twice as many as requests may wait in all workers: so most of what comes is refused."""
+"""More than twice the requests that may wait in all workers, so that most are refused."""
 
 CAPACITY_CONNECTIONS = 256
-"""Enough to keep the service busy, and fewer than requests may wait."""
+"""Enough to keep the service busy, and fewer than the requests that may wait."""
 
 NEWCOMERS = 4
 NEWCOMER_PAUSE_SECONDS = 0.02
@@ -62,11 +63,11 @@ NEWCOMER_PAUSE_SECONDS = 0.02
 Figure = dict[str, float]
 
 Speed = tuple[Figure, Figure]
-"""CPU seconds by who used them, and the memory of a worker at the start and at the end."""
+"""CPU seconds, of the service and of PostgreSQL, and a worker's memory at the start and the end."""
 
 
 class Bench:
-    """What is measured, and with what."""
+    """Runs the tools, and holds the figures."""
 
     def __init__(self, folder: Path, database: str, seconds: int) -> None:
         self.folder = folder
@@ -77,7 +78,7 @@ class Bench:
         self.requests = 0
 
     def new_options(self, name: str, count: int) -> Path:
-        """A file of the paths of so many new options, each with all the tickets there can be."""
+        """Write the paths of `count` new options, with the maximum allocation, to a file."""
         ids = [
             self.superuser.execute(
                 "SELECT ticketing.create_ticket_option('bench', '', 2147483647)"
@@ -97,7 +98,11 @@ class Bench:
         seconds: int,
         rate: float | None = None,
     ) -> Figure:
-        """Requests over so many connections for so long; at a rate, or as fast as it goes."""
+        """Send requests with wrk for that many seconds, as fast as possible unless a rate is given.
+
+        Args:
+            rate: requests per second.
+        """
         target = paths
         if method == "POST":
             target = paths.with_suffix(".purchases")
@@ -119,7 +124,7 @@ class Bench:
         return figure
 
     def pgbench(self, paths: Path, clients: int) -> Figure:
-        """purchase_tickets called directly, on the options of the file by chance."""
+        """Call purchase_tickets directly, on random options from the file."""
         ids = [line.rpartition("/")[2] for line in paths.read_text().split()]
         self.superuser.execute("DROP TABLE IF EXISTS bench_options")
         self.superuser.execute("CREATE TABLE bench_options (i integer PRIMARY KEY, id uuid)")
@@ -146,11 +151,11 @@ class Bench:
         return {"rate": float(words["tps"].split()[0]) if "tps" in words else 0.0}
 
     def round(self, name: str, measure: Callable[[], Figure]) -> None:
-        """Measure once more."""
+        """Measure a round."""
         self.note(name, measure())
 
     def note(self, name: str, figure: Figure) -> None:
-        """What was measured in a round."""
+        """Record the figure of a round."""
         self.figures[name].append(figure)
         print(f"  {name}: {figure['rate']:.0f}/s", file=sys.stderr, flush=True)
 
@@ -160,7 +165,7 @@ class Bench:
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """What the processes have used, their user and their system time."""
+    """The CPU time that the processes have used, user and system."""
     ticks = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -175,13 +180,13 @@ def memory_mib(pid: int) -> float:
 
 
 def children(pid: int) -> list[int]:
-    """The process ids of its children."""
+    """The process ids of a process's children."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @contextmanager
 def bare() -> Iterator[str]:
-    """The URL of a Tornado service that does nothing, with as many processes."""
+    """The URL of a Tornado service that does nothing, with the same number of processes."""
     port = service.free_port()
     command = [sys.executable, "-m", "loadtests.bench.bare", str(port), str(WORKERS)]
     process = subprocess.Popen(command, cwd=service.ROOT)
@@ -204,7 +209,7 @@ def bare() -> Iterator[str]:
 def measure_rounds(
     bench: Bench, rounds: int, served: Service, plain: Service, no_lane: Service, url: str
 ) -> None:
-    """What is measured in turns: throughput and latency."""
+    """Measure throughput and latency, in turns."""
     hot, spread = bench.new_options("hot", 1), bench.new_options("spread", SPREAD_OPTIONS)
     for number in range(1, rounds + 1):
         print(f"round {number} of {rounds}", file=sys.stderr, flush=True)
@@ -230,7 +235,7 @@ def measure_rounds(
 
 
 def measure_cpu(bench: Bench, served: Service, postmaster: int) -> Figure:
-    """CPU seconds for each thousand purchases on one option, by who used them."""
+    """CPU seconds per thousand purchases of one option, of the service and of PostgreSQL."""
     workers, servers = served.workers(), [postmaster, *children(postmaster)]
     before = cpu_seconds(workers), cpu_seconds(servers)
     paths = bench.new_options("cpu", 1)
@@ -243,12 +248,12 @@ def measure_cpu(bench: Bench, served: Service, postmaster: int) -> Figure:
 
 
 def measure_sold_before(bench: Bench, served: Service, rounds: int) -> None:
-    """Purchases on an option that has sold millions, and on a new one, in turns."""
+    """Measure purchases of an option that has sold millions, and of a new one, in turns."""
     old, new = bench.new_options("old", 1), bench.new_options("new", 1)
     option_id = old.read_text().strip().rpartition("/")[2]
     print(f"selling {SOLD_BEFORE} purchases", file=sys.stderr, flush=True)
     with bench.superuser.transaction():
-        # The foreign key's own trigger would take minutes; the option is there.
+        # The foreign key's trigger would take minutes, and the option does exist.
         bench.superuser.execute("SET LOCAL session_replication_role = replica")
         bench.superuser.execute(
             "INSERT INTO ticketing_private.purchases (ticket_option_id, id, user_id, quantity) "
@@ -269,7 +274,7 @@ def measure_sold_before(bench: Bench, served: Service, rounds: int) -> None:
 
 
 def measure_locked(bench: Bench, served: Service) -> None:
-    """The others while many options are locked and buyers wait for each, and undisturbed."""
+    """Measure the others: undisturbed, and while many options are locked and in demand."""
     others = bench.new_options("others", SPREAD_OPTIONS)
     locked = bench.new_options("locked", LOCKED_OPTIONS).read_text().split()
     seconds = LOCKED_SECONDS - 2
@@ -304,7 +309,7 @@ def measure_locked(bench: Bench, served: Service) -> None:
 
 
 def measure_speed(bench: Bench, rounds: int, settings: dict[str, str], postmaster: int) -> Speed:
-    """All that is measured with no more load than is served."""
+    """Measure everything that needs no overload."""
     with service.running(**settings) as served:
         bench.wrk(served.url, "POST", bench.new_options("warm-up", 1), 64, 3)
         memory = {"start": max(map(memory_mib, served.workers()))}
@@ -322,7 +327,7 @@ def measure_speed(bench: Bench, rounds: int, settings: dict[str, str], postmaste
 
 
 class Newcomers:
-    """Buyers who come by turns, each on a new connection, and how long their refusals take."""
+    """Buyers who each come on a new connection, and how long their refusals take."""
 
     def __init__(self, served: Service, path: str) -> None:
         self._port = served.port
@@ -353,7 +358,7 @@ class Newcomers:
             connection.close()
 
     def refusals(self) -> Figure:
-        """Their percentiles; 0 if there were none."""
+        """Percentiles of the time until a refusal; 0 if nobody was refused."""
         if len(self._refusals_ms) < 2:
             return {"p50_ms": 0.0, "p99_ms": 0.0}
         percentiles = statistics.quantiles(self._refusals_ms, n=100, method="inclusive")
@@ -361,9 +366,9 @@ class Newcomers:
 
 
 def measure_overload(bench: Bench, rounds: int, settings: dict[str, str]) -> None:
-    """What is sold when as much comes in as can be served, and when twice as much does.
+    """Measure sales at capacity, and under twice that load.
 
-    Without coalescing the database is the bottleneck, else it is Python.
+    Without coalescing the database is the bottleneck; with it, Python is.
     """
     few = {**settings, "MAX_WAITING": str(OVERLOAD_MAX_WAITING)}
     with service.running(**few) as served, service.running(**few, BATCH_SIZE="1") as plain:
@@ -374,41 +379,46 @@ def measure_overload(bench: Bench, rounds: int, settings: dict[str, str]) -> Non
 
 
 def measure_twice_the_load(bench: Bench, name: str, served: Service, paths: Path) -> None:
-    """A round on one service."""
+    """Measure a round against one service."""
     seconds = bench.seconds * 2
     capacity = bench.wrk(served.url, "POST", paths, CAPACITY_CONNECTIONS, seconds)
     with Newcomers(served, paths.read_text().strip()) as newcomers:
         arguments = (served.url, "POST", paths, OVERLOAD_CONNECTIONS, seconds)
         twice = bench.wrk(*arguments, 2 * capacity["rate"])
-    for what, figure in (("at capacity", capacity), ("twice that, sold", twice)):
+    for what, figure in (("at capacity", capacity), ("overloaded, sold", twice)):
         sold = (figure["requests"] - figure["refused"]) / figure["seconds"]
         bench.note(f"{name}, {what}", {**figure, "rate": sold})
     refused = twice["refused"] / twice["seconds"]
-    bench.note(f"{name}, twice that, refused", {**newcomers.refusals(), "rate": refused})
+    bench.note(f"{name}, overloaded, refused", {**newcomers.refusals(), "rate": refused})
 
 
 def overload_targets(bench: Bench) -> list[tuple[str, float, str, float]]:
-    """What is promised for when twice as much comes in as can be served; as in `targets`."""
+    """The targets under twice the load that can be served; as in `targets`."""
 
-    def kept(name: str) -> float:
-        return bench.median(f"{name}, twice that, sold") / bench.median(f"{name}, at capacity")
+    def ratio(name: str) -> float:
+        return bench.median(f"{name}, overloaded, sold") / bench.median(f"{name}, at capacity")
 
     return [
-        ("sales with twice the load, to those at capacity", kept("one option"), ">=", 0.9),
-        ("the same, not coalesced", kept("not coalesced"), ">=", 0.9),
+        ("sales at twice the load, to those at capacity", ratio("one option"), ">=", 0.9),
+        ("the same, not coalesced", ratio("not coalesced"), ">=", 0.9),
     ]
 
 
 def targets(bench: Bench, memory: Figure) -> list[tuple[str, float, str, float]]:
-    """What is promised: its name, the figure, at least or at most, and the bound."""
+    """The targets: name, figure, ``>=`` or ``<=``, and bound."""
     hot = bench.median("one option, 64")
     direct = max(bench.median(f"pgbench, one option, {clients}") for clients in (1, 8, 32))
     return [
-        ("purchases on one option, to the best of pgbench", hot / direct, ">=", 6),
-        ("with 256 connections", bench.median("one option, 256") / direct, ">=", 8),
-        ("with 64, to a bare Tornado handler", hot / bench.median("bare POST, 64"), ">=", 0.75),
+        ("purchases of one option, to pgbench's best", hot / direct, ">=", 6),
+        ("the same, with 256 connections", bench.median("one option, 256") / direct, ">=", 8),
         (
-            "purchases over 1000 options, to those on one",
+            "purchases of one option, to a bare Tornado POST",
+            hot / bench.median("bare POST, 64"),
+            ">=",
+            0.75,
+        ),
+        (
+            "purchases over 1000 options, to those of one",
             bench.median("1000 options, 64") / hot,
             ">=",
             0.8,
@@ -420,38 +430,48 @@ def targets(bench: Bench, memory: Figure) -> list[tuple[str, float, str, float]]
             0.75,
         ),
         (
-            "p99 to p50, purchases on one option",
+            "p99 to p50, purchases of one option",
             bench.median("one option, 64", "p99_ms") / bench.median("one option, 64", "p50_ms"),
             "<=",
             2.5,
         ),
         (
-            "latency alone, to the service without coalescing",
+            "latency of one connection, to not coalesced",
             bench.median("one option, 1", "p50_ms") / bench.median("not coalesced, 1", "p50_ms"),
             "<=",
             1.1,
         ),
         (
-            "with 5 million sold before, to none",
+            "purchases after 5 million, to those of a new option",
             bench.median("sold before") / bench.median("nothing sold before"),
             ">=",
             0.9,
         ),
         ("memory of a worker, MiB", memory["end"], "<=", 80),
-        ("memory at the end, to after the first round", memory["end"] / memory["start"], "<=", 1.2),
         (
-            f"p99 of the others while {LOCKED_OPTIONS} options are locked",
+            "memory at the end, to that after the warm-up",
+            memory["end"] / memory["start"],
+            "<=",
+            1.2,
+        ),
+        (
+            f"p99 of the others, {LOCKED_OPTIONS} locked to undisturbed",
             bench.median(OTHERS_LOCKED, "p99_ms") / bench.median("others, undisturbed", "p99_ms"),
             "<=",
             2,
         ),
-        ("of those, refused", bench.median(OTHERS_LOCKED, "refused"), "<=", 0),
+        (
+            f"of the others, refused while {LOCKED_OPTIONS} are locked",
+            bench.median(OTHERS_LOCKED, "refused"),
+            "<=",
+            0,
+        ),
     ]
 
 
 def report(bench: Bench, speed: Speed | None) -> dict[str, Any]:
-    """Print the tables, and return what they say."""
-    print(f"{date.today()}, {os.cpu_count()} processors, {platform.machine()}, ", end="")
+    """Print the tables, and return their content."""
+    print(f"{date.today()}, {os.cpu_count()} CPUs, {platform.machine()}, ", end="")
     print(f"Python {platform.python_version()}, {WORKERS} workers, {bench.requests} requests\n")
     print(f"{'median of the rounds':<34}{'per second':>11}{'p50 ms':>9}{'p99 ms':>9}")
     rows = {}
@@ -465,7 +485,7 @@ def report(bench: Bench, speed: Speed | None) -> dict[str, Any]:
     if speed is not None:
         cpu, memory = speed
         print(
-            f"\nCPU seconds for 1000 purchases: service {cpu['service']:.3f}, "
+            f"\nCPU seconds per 1000 purchases: service {cpu['service']:.3f}, "
             f"PostgreSQL {cpu['postgresql']:.3f}"
         )
         print(f"memory of a worker: {memory['start']:.0f} MiB, then {memory['end']:.0f} MiB")
@@ -481,21 +501,21 @@ def report(bench: Bench, speed: Speed | None) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, print, and write JSON if asked to."""
+    """Measure, print, and write JSON if requested."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of every figure")
-    parser.add_argument("--seconds", type=int, default=2, help="seconds of a round")
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds per figure (default: 3)")
+    parser.add_argument("--seconds", type=int, default=2, help="seconds per round (default: 2)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument(
-        "--only-overload", action="store_true", help="only when more comes in than can be served"
+        "--only-overload", action="store_true", help="measure only what happens under overload"
     )
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         print("wrk is missing. On Debian and Ubuntu: apt-get install wrk", file=sys.stderr)
         return 2
-    # For thousands of connections, of wrk and of the services.
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # wrk and the services need thousands of connections.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

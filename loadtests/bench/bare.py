@@ -1,4 +1,4 @@
-"""A Tornado service that does nothing: it parses the JSON and answers. The real one is held to it.
+"""A Tornado service that only parses the JSON and answers: the yardstick for the real one.
 
 ``python -m loadtests.bench.bare PORT PROCESSES``
 """
@@ -44,7 +44,7 @@ async def serve(port: int) -> None:
 
 
 def main() -> None:
-    """Fork the processes; SIGTERM at the first ends all."""
+    """Fork the processes; SIGTERM to the first one ends them all."""
     port, processes = int(sys.argv[1]), int(sys.argv[2])
     children: list[int] = []
     for _ in range(processes - 1):

@@ -1,10 +1,10 @@
--- For wrk: requests to the paths of a file, taken by turns from a random place, and figures that a
--- program can read.
+-- For wrk: sends requests to the paths in a file in turn, starting at a random one, and prints figures
+-- that a program can read.
 --
 --     wrk ... --script bench.lua URL -- METHOD FILE [RATE]
 --
--- With RATE so many requests a second are sent, for as long as there are connections that are not
--- waiting for an answer; without, each connection sends the next one when it has its answer.
+-- With RATE, that many requests are sent per second, as long as there are connections that are not
+-- waiting for an answer. Without it, each connection sends its next request when it has its answer.
 
 local ffi = require("ffi")
 ffi.cdef[[
@@ -31,10 +31,10 @@ function init(args)
   place = math.random(#paths)
   if args[3] then
     local interval_ms, next_ms = 1e3 / tonumber(args[3]), now_ms()
-    -- Whichever connection is free takes the next place in the row.
+    -- Whichever connection is free takes the next slot.
     function delay()
       local now = now_ms()
-      -- It may catch up when all were waiting, but not by much.
+      -- After all connections were waiting it may catch up, but not by much.
       next_ms = math.max(next_ms + interval_ms, now - 50)
       return math.max(next_ms - now, 0)
     end

@@ -1,7 +1,7 @@
-"""``make faults``: many faults, at moments that a seed decides, and what became of every request.
+"""``make faults``: many faults, at moments chosen by a seed, with every request accounted for.
 
 Each round has a seed of its own, which is printed; ``--seed`` with ``--only`` and ``--faults 1``
-plays it again, as far as threads allow.
+replays it, as far as threads allow.
 """
 
 from __future__ import annotations
@@ -27,14 +27,21 @@ from loadtests.faults.rounds import Round, play_round
 def main() -> int:
     """Play the rounds, and return 0 if every promise was kept."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
-    parser.add_argument("--faults", type=int, default=120, help="how many (default: 120)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
-    parser.add_argument("--only", choices=ALL_FAULTS, help="a single kind")
+    parser.add_argument(
+        "--faults", type=int, default=120, help="how many faults to play (default: 120)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=random.SystemRandom().randrange(1_000_000),
+        help="of the first round (default: random)",
+    )
+    parser.add_argument("--only", choices=ALL_FAULTS, help="play only this kind")
     arguments = parser.parse_args()
     kinds = [arguments.only] if arguments.only else list(ALL_FAULTS)
 
     print(f"seed {arguments.seed}")
-    logging.getLogger("db.embedded").setLevel(logging.ERROR)  # a warning for each small disk
+    logging.getLogger("db.embedded").setLevel(logging.ERROR)  # it warns about each small disk
     started_at, played = time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         Path(folder).chmod(0o755)
@@ -50,10 +57,10 @@ def main() -> int:
                 else:
                     done = play_round(lasting, fault, seed)
             except CannotMountError as error:
-                print(f": left out, {error}")
+                print(f": skipped, {error}")
                 continue
             except BaseException:
-                print(f"\nAgain: make faults ARGS='--faults 1 --seed {seed} --only \"{fault}\"'")
+                print(f"\nReplay: make faults ARGS='--faults 1 --seed {seed} --only \"{fault}\"'")
                 raise
             played.append(done)
             print(f": sold again after {done.recovery_seconds:.2f} s, {_in_words(done.totals)}")
@@ -62,7 +69,7 @@ def main() -> int:
 
 
 def _chosen(kinds: Sequence[str], seed: int) -> Iterator[str]:
-    """All kinds in a random order, and again in another one, without end."""
+    """All kinds in random order, over and over, in a different order each time."""
     shuffler = random.Random(seed)
     while True:
         yield from shuffler.sample(kinds, len(kinds))
@@ -71,15 +78,15 @@ def _chosen(kinds: Sequence[str], seed: int) -> Iterator[str]:
 def _play_on_small_disk(fault: str, seed: int) -> Round:
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as disk:
         disk.chmod(0o755)
-        with rig.running(disk) as made:
-            return play_round(made, fault, seed)
+        with rig.running(disk) as own_rig:
+            return play_round(own_rig, fault, seed)
 
 
 def _play_with_standby(fault: str, seed: int) -> Round:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        with rig.running(Path(folder), has_standby=True) as made:
-            return play_round(made, fault, seed)
+        with rig.running(Path(folder), has_standby=True) as own_rig:
+            return play_round(own_rig, fault, seed)
 
 
 def _in_words(totals: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""A disk that is small enough to be filled."""
+"""A disk that is small enough to fill up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIZE_MIB = 200
 
 
 class CannotMountError(Exception):
-    """This user, or this machine, may not mount a file system."""
+    """This user may not mount a file system, or not on this machine."""
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """Within it, no byte is left on the disk."""
+    """Keep the disk full, to the last byte."""
     ballast = disk / "ballast"
     try:
         with ballast.open("wb", buffering=0) as file:

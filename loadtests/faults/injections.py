@@ -1,4 +1,4 @@
-"""The faults, by name. Each happens, and is over when its function returns."""
+"""The faults, by name. A fault is over when its function returns."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from loadtests.faults.rig import POOL_SIZE, SERVICE, WORKERS, Rig
 from loadtests.harness.service import wait_for
 from loadtests.proof.ledger import Ledger
 
-FEWEST_DESCRIPTORS = 3
-"""The lowest limit, with which those that are open can still be used."""
+DESCRIPTORS_MIN = 3
+"""The lowest limit: descriptors that are already open stay usable."""
 
 NEWCOMERS = 8
-"""Who connects while there is no file descriptor for them."""
-OTHERS_SECONDS_MOST = 1.5
-"""How long a request may take while other options are locked than the one it is about."""
+"""Clients that connect while there is no file descriptor for them."""
+OTHERS_SECONDS_MAX = 1.5
+"""How long a request may take while options other than its own are locked."""
 
 
 class Sale(NamedTuple):
     """What is on sale while a fault happens.
 
     Attributes:
-        hot: what most buyers want.
-        deleted: what an operator may delete, with all that was sold of it.
+        hot: the option that most buyers want.
+        deleted: an option that an operator may delete, with everything sold of it.
     """
 
     hot: str
@@ -51,7 +51,7 @@ class Fault(NamedTuple):
 
     Attributes:
         happen: makes it happen, and returns when it is over.
-        is_unnoticed: whether buyers get the answers that they would get without it, but later.
+        is_unnoticed: whether buyers get the same answers as without it, only later.
     """
 
     happen: Callable[[Rig, Sale, Random], None]
@@ -59,7 +59,7 @@ class Fault(NamedTuple):
 
 
 def _kill_backend(rig: Rig, _: Sale, random: Random) -> None:
-    """PostgreSQL takes the death of a backend for a crash: it ends all others and recovers."""
+    """PostgreSQL treats the death of a backend as a crash: it ends all others and recovers."""
     with rig.connect() as observer:
         pids = observer.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = %s ORDER BY pid", (SERVICE,)
@@ -122,15 +122,15 @@ def _stall_network(rig: Rig, _: Sale, random: Random) -> None:
 
 
 def _run_pool_dry(rig: Rig, _: Sale, random: Random) -> None:
-    """Every connection waits for a table, for less than the lock timeout, and more calls come."""
+    """All connections wait for a table, for less than the lock timeout, while more calls arrive."""
     calls = 4 * WORKERS * POOL_SIZE
     with ThreadPoolExecutor(calls) as threads, rig.connect() as locker, locker.transaction():
         locker.execute("LOCK TABLE ticketing_private.ticket_options")
-        # Calls that put something on sale do not share connections.
-        made = [threads.submit(rig.new_option, 1) for _ in range(calls)]
+        # Calls that create a ticket option do not share connections.
+        created = [threads.submit(rig.new_option, 1) for _ in range(calls)]
         rig.wait_until_blocked(WORKERS * POOL_SIZE)
         time.sleep(random.uniform(0, 1))
-    for each in made:
+    for each in created:
         each.result()
 
 
@@ -146,7 +146,7 @@ def _hold_lock(rig: Rig, sale: Sale, random: Random) -> None:
 def _hold_locks(rig: Rig, sale: Sale, random: Random) -> None:
     """More options are locked than the service has connections, for longer than the lock timeout.
 
-    All of them are wanted all the time, and so are others, whose buyers must not notice.
+    All of them stay in demand, and so do others, whose buyers must not notice.
     """
     held = [rig.new_option(1_000_000) for _ in range(WORKERS * POOL_SIZE)]
     others = [rig.new_option(1_000_000) for _ in range(4)]
@@ -164,8 +164,8 @@ def _hold_locks(rig: Rig, sale: Sale, random: Random) -> None:
         selling.stop()
     waiting.stop()
     for each in noticed.entries:
-        assert each.outcome != "unknown", f"not answered, though its option was free: {each}"
-        assert each.answered_at - each.sent_at < OTHERS_SECONDS_MOST, f"it took too long: {each}"
+        assert each.outcome != "unknown", f"not answered although its option was free: {each}"
+        assert each.answered_at - each.sent_at < OTHERS_SECONDS_MAX, f"it took too long: {each}"
     assert any(each.status == 201 for each in noticed.entries)
     for each in noticed.entries:
         sale.ledger.entries.append(each)
@@ -191,13 +191,13 @@ def _replace_functions(rig: Rig, _: Sale, random: Random) -> None:
 
 
 def _run_out_of_descriptors(rig: Rig, sale: Sale, random: Random) -> None:
-    """No process of the service can open a connection, to a client or to the database."""
+    """No process of the service can open a connection, be it to a client or to the database."""
     request = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     workers = rig.service.workers()
     limits = [resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers]
     with ExitStack() as stack:
         for pid, (_, hard) in zip(workers, limits, strict=True):
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (FEWEST_DESCRIPTORS, hard))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (DESCRIPTORS_MIN, hard))
         newcomers = [
             stack.enter_context(socket.create_connection(("127.0.0.1", rig.service.port), 15))
             for _ in range(NEWCOMERS)
@@ -214,10 +214,10 @@ def _run_out_of_descriptors(rig: Rig, sale: Sale, random: Random) -> None:
 
 
 def _read_only(rig: Rig, _: Sale, random: Random) -> None:
-    """Sessions are read-only: the new ones, or by ALTER SYSTEM those that are under way as well."""
+    """Sessions are read-only: new ones or, after ALTER SYSTEM, existing ones as well."""
     target = random.choice([f"DATABASE {DATABASE}", "ROLE ticketing_service", "SYSTEM"])
     with rig.connect() as operator:
-        operator.execute("SET default_transaction_read_only = off")  # for this session alone
+        operator.execute("SET default_transaction_read_only = off")  # for this session only
         operator.execute(f"ALTER {target} SET default_transaction_read_only = on".encode())
         operator.execute("SELECT pg_reload_conf()")
         if target != "SYSTEM":
@@ -228,7 +228,7 @@ def _read_only(rig: Rig, _: Sale, random: Random) -> None:
 
 
 def _change_defaults(rig: Rig, _: Sale, random: Random) -> None:
-    """Sessions begin with other settings than those before, and later again with the old ones."""
+    """New sessions begin with different settings, and later with the old ones again."""
     target = random.choice([f"DATABASE {DATABASE}", "ROLE ticketing_service"])
     with rig.connect() as operator:
         for setting in (
@@ -248,7 +248,7 @@ def _change_defaults(rig: Rig, _: Sale, random: Random) -> None:
 
 
 def _fail_over(rig: Rig, _: Sale, random: Random) -> None:
-    """For a while the address still leads to the former primary, which by then is a standby."""
+    """For a while the address still leads to the old primary, which is a standby by then."""
     assert rig.standby is not None
     rig.database, rig.standby = rig.standby, rig.database
     standby.change_places(rig.standby, rig.database)
@@ -257,7 +257,7 @@ def _fail_over(rig: Rig, _: Sale, random: Random) -> None:
 
 
 def _fill_disk(rig: Rig, _: Sale, random: Random) -> None:
-    """No room for what is sold, and sometimes none for the log either: that ends the server."""
+    """No room for data, and sometimes none for the WAL either, which ends the server."""
     with filled(rig.folder):
         if random.random() < 0.5:
             with rig.connect() as operator, suppress(psycopg.Error):
@@ -271,33 +271,33 @@ FAULTS = {
     "a database backend is killed": Fault(_kill_backend, is_unnoticed=True),
     "the database's backends are terminated": Fault(_terminate_backends, is_unnoticed=True),
     "the database server is killed and restarted": Fault(_kill_database, is_unnoticed=True),
-    "the database server stops for a while": Fault(_pause_database, is_unnoticed=True),
+    "the database server is frozen for a while": Fault(_pause_database, is_unnoticed=True),
     "a service process is killed": Fault(_kill_worker, is_unnoticed=False),
     "the whole service is killed and started again": Fault(_kill_service, is_unnoticed=False),
     "the service is restarted": Fault(_restart_service, is_unnoticed=True),
     "connections are cut before a call": Fault(_cut(Moment.BEFORE_CALL), is_unnoticed=True),
-    "connections are cut in a call": Fault(_cut(Moment.IN_CALL), is_unnoticed=True),
+    "connections are cut during a call": Fault(_cut(Moment.IN_CALL), is_unnoticed=True),
     "connections are cut after the commit": Fault(_cut(Moment.BEFORE_ANSWER), is_unnoticed=True),
     "all connections are cut at once": Fault(_cut_all, is_unnoticed=True),
     "the network stalls": Fault(_stall_network, is_unnoticed=True),
     "the pool runs dry": Fault(_run_pool_dry, is_unnoticed=True),
     "a lock is held for too long": Fault(_hold_lock, is_unnoticed=False),
-    "many options are held locked": Fault(_hold_locks, is_unnoticed=False),
+    "many options are locked for too long": Fault(_hold_locks, is_unnoticed=False),
     "an option is deleted": Fault(_delete_option, is_unnoticed=True),
     "the functions are replaced": Fault(_replace_functions, is_unnoticed=True),
     "no file descriptor is left": Fault(_run_out_of_descriptors, is_unnoticed=True),
     "the database is read-only for a while": Fault(_read_only, is_unnoticed=True),
-    "session defaults change in mid-sale": Fault(_change_defaults, is_unnoticed=True),
+    "session defaults change mid-sale": Fault(_change_defaults, is_unnoticed=True),
 }
 
 DISK_FAULTS = {
     "the disk is full": Fault(_fill_disk, is_unnoticed=False),
 }
-"""These need a rig that is on a small disk of its own."""
+"""These need a rig on a small disk of its own."""
 
 STANDBY_FAULTS = {
     "the primary fails over to a standby": Fault(_fail_over, is_unnoticed=True),
 }
-"""These need a rig that has a standby."""
+"""These need a rig with a standby."""
 
 ALL_FAULTS = FAULTS | DISK_FAULTS | STANDBY_FAULTS

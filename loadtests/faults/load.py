@@ -1,4 +1,4 @@
-"""Buyers in threads, all the time, who reconnect when their connection breaks."""
+"""A steady load of buyers, in threads, who reconnect when their connection breaks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from loadtests.harness.connection import TIMEOUT_SECONDS, Connection
 from loadtests.onsale import buyers
 from loadtests.proof.ledger import Ledger
 
-STOP_SECONDS_MOST = 20.0
-"""How long visits may take to come to their end."""
+STOP_SECONDS_MAX = 20.0
+"""How long the last visits may take to end."""
 
 
 class Load:
-    """Visits one after another, by a number of buyers at a time.
+    """Visits one after another, by a number of concurrent buyers.
 
     Args:
-        option_ids: what the buyers choose from, each as likely as it is often in it.
-        seed: of what they choose; threads decide in which order.
+        option_ids: what the buyers choose from; an option listed twice is twice as likely.
+        seed: of their choices; the order is up to the threads.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class Load:
             thread.start()
 
     def stop(self) -> None:
-        """Let every visit come to its end, and begin no other."""
+        """Let every visit end, and begin no new ones."""
         self._is_over.set()
-        deadline = time.monotonic() + STOP_SECONDS_MOST
+        deadline = time.monotonic() + STOP_SECONDS_MAX
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         assert not any(thread.is_alive() for thread in self._threads), "visits do not end"

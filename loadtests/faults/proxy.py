@@ -1,4 +1,4 @@
-"""A TCP proxy between the service and its database, which cuts connections at chosen moments."""
+"""A TCP proxy between the service and its database that cuts connections at chosen moments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK_BYTES = 64 * 1024
 
 
 class Moment(enum.Enum):
-    """When a connection is cut, as seen from a call. The functions commit as they return."""
+    """When to cut a connection, relative to a call. The functions commit as they return."""
 
     BEFORE_CALL = "before the call reaches the database"
     IN_CALL = "while the database works on it"
@@ -25,11 +25,11 @@ class Moment(enum.Enum):
 class Proxy:
     """Forwards connections on a port of this machine to a PostgreSQL on a Unix socket.
 
-    Runs in a thread of its own; its methods are for other threads.
+    Runs in a thread of its own; call its methods from other threads.
 
     Attributes:
         port: where it listens.
-        cuts: connections that it has cut in a call.
+        cuts: how many connections it has cut at the moment that `arm` was given.
     """
 
     def __init__(self, database_socket: str) -> None:
@@ -57,14 +57,14 @@ class Proxy:
         self._loop.close()
 
     def connections(self) -> int:
-        """How many connections it forwards now."""
+        """The number of connections that it is forwarding."""
         return len(self._links)
 
     def arm(self, moment: Moment) -> int:
         """Cut every connection that is open now, each at this moment of its next call.
 
         Returns:
-            How many connections that are.
+            The number of those connections.
         """
 
         async def arm() -> int:
@@ -75,7 +75,7 @@ class Proxy:
         return self._run(arm())
 
     def lead_to(self, database_socket: str) -> None:
-        """Forward the connections to come to another server; those that are stay where they are."""
+        """Forward new connections to a different server; existing ones stay where they are."""
         self._database_socket = database_socket
 
     def cut_all(self) -> None:
@@ -88,11 +88,11 @@ class Proxy:
         self._run(cut_all())
 
     def stall(self) -> None:
-        """Forward nothing any longer, and say so to nobody."""
+        """Silently stop forwarding."""
         self._run(self._set_flowing(False))
 
     def flow(self) -> None:
-        """Forward again, also what came meanwhile."""
+        """Resume forwarding, including what has arrived since `stall`."""
         self._run(self._set_flowing(True))
 
     async def _set_flowing(self, is_flowing: bool) -> None:
@@ -127,7 +127,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class _Link:
-    """A connection of the service, and the one to the database that belongs to it."""
+    """A connection from the service, and its counterpart to the database."""
 
     def __init__(self, proxy: Proxy, service: Streams, database: Streams) -> None:
         self._proxy = proxy
@@ -149,7 +149,7 @@ class _Link:
         await asyncio.gather(*both, return_exceptions=True)
 
     def cut(self) -> None:
-        """Close both sides, without a word."""
+        """Abort both sides."""
         self.flowing.set()
         for writer in (self._to_service, self._to_database):
             writer.transport.abort()

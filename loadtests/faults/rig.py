@@ -1,4 +1,4 @@
-"""A service, its database, the proxy between them, and what is looked at after each fault."""
+"""A service, its database, the proxy between them, and the checks after each fault."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SERVICE = "ticket-allocation"
 
 
 class Rig:
-    """What faults happen to.
+    """What the faults happen to.
 
     Attributes:
-        folder: where all its files are.
-        database: the server.
-        proxy: between the service and the server.
-        service: with two workers.
-        standby: of the server, if there is one.
+        folder: holds all its files.
+        database: the database server.
+        proxy: between the service and the database server.
+        service: has two workers.
+        standby: the database server's standby, if it has one.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Rig:
         return make_conninfo(self.database.conninfo, user="ticketing_operator")
 
     def connect(self) -> psycopg.Connection[Any]:
-        """An autocommit connection as the superuser, around the proxy."""
+        """An autocommit connection as the superuser, bypassing the proxy."""
         return connect(self.database.conninfo)
 
     def new_option(self, allocation: int) -> str:
-        """The id of a new ticket option, made through the service."""
+        """Create a ticket option through the service, and return its id."""
         body = json.dumps({"name": "On-sale", "desc": "", "allocation": allocation}).encode()
         request = urllib.request.Request(f"{self.service.url}/ticket_options", body, JSON)
         with urllib.request.urlopen(request, timeout=15) as answer:
@@ -84,20 +84,20 @@ class Rig:
             return option_id
 
     def restart_service(self) -> None:
-        """SIGTERM, and when it has answered all it had, a new one on the same port."""
+        """Send SIGTERM, let it answer what is in flight, and start a new one on the same port."""
         code = self.service.terminate()
         assert code == 0, f"the service ended with {code}:\n{self.service.log()}"
-        self._start_another_service()
+        self._start_new_service()
 
     def kill_service(self) -> None:
-        """Kill every one of its processes, and start another one on the same port."""
+        """Kill all its processes, and start a new service on the same port."""
         for pid in (self.service.process.pid, *self.service.workers()):
             os.kill(pid, signal.SIGKILL)
         self.service.process.wait()
-        self._start_another_service()
+        self._start_new_service()
 
     def install_next_release(self) -> None:
-        """Migrate to a release whose functions are other ones, and back to this one."""
+        """Migrate to a release with different functions, and back to this one."""
         next_release = self.folder / "next-release"
         if not next_release.exists():
             for package in ("api", "db"):
@@ -111,26 +111,26 @@ class Rig:
             subprocess.run([*command, url], cwd=root, check=True, capture_output=True)
 
     def wait_until_blocked(self, count: int) -> None:
-        """Wait until so many connections of the service wait for a lock."""
+        """Wait until at least `count` connections of the service are waiting for a lock."""
         with self.connect() as observer:
             wait_until_blocked(observer, SERVICE, count)
 
     def wait_until_settled(self) -> None:
-        """Wait until the service is as it was before: nothing under way, nothing held, ready."""
+        """Wait until the service is back to normal: ready, no calls in flight, no locks held."""
         wait_for(lambda: self.service.status("/readyz") == 200, "the service to be ready")
         wait_for(lambda: len(self.service.workers()) == WORKERS, "all workers to run")
         with self.connect() as observer:
-            wait_for(lambda: not self._calls_under_way(observer), "calls to end")
+            wait_for(lambda: not self._calls_in_flight(observer), "calls to end")
             held = value(
                 observer,
                 "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "
                 "WHERE application_name = %s",
                 SERVICE,
             )
-            assert held == 0, f"{held} locks are held by nobody's call"
+            assert held == 0, f"{held} locks are held although no call is in flight"
 
     def check_connections(self) -> None:
-        """Fail if the service holds more connections than it may, or others than the proxy has."""
+        """Fail if the service has more connections than it may, or ones that the proxy does not."""
         with self.connect() as observer:
 
             def held() -> int:
@@ -145,7 +145,7 @@ class Rig:
             assert held() <= WORKERS * POOL_SIZE
 
     def check_log(self) -> None:
-        """Fail if the service failed in a way that nobody foresaw."""
+        """Fail if a log shows an unexpected error."""
         log = self.service.log()
         assert "Traceback" not in log, log
         assert "deadlock" not in self.database.log
@@ -153,13 +153,13 @@ class Rig:
     def close(self) -> None:
         self.service.close()
 
-    def _start_another_service(self) -> None:
+    def _start_new_service(self) -> None:
         self.check_log()
         self.service.close()
         self.service = Service(**self._settings)
         self.service.wait_until_ready()
 
-    def _calls_under_way(self, observer: psycopg.Connection[Any]) -> int:
+    def _calls_in_flight(self, observer: psycopg.Connection[Any]) -> int:
         calls: int = value(
             observer,
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state <> 'idle'",
@@ -170,18 +170,18 @@ class Rig:
 
 @contextmanager
 def running(folder: Path, has_standby: bool = False, **settings: str) -> Iterator[Rig]:
-    """A rig with its files in the folder, gone at the end.
+    """A rig with its files in the folder; stopped at the end.
 
     Args:
         has_standby: whether every commit waits for a standby.
-        settings: of the service, besides those that a rig needs.
+        settings: of the service, on top of those that a rig needs.
     """
     with server.serving(folder / "data") as database, ExitStack() as stack:
         migrate.migrate(database.conninfo)
-        made = standby.make(database, folder / "standby") if has_standby else None
-        if made is not None:
-            stack.callback(made.stop)
+        follower = standby.make(database, folder / "standby") if has_standby else None
+        if follower is not None:
+            stack.callback(follower.stop)
         proxy = stack.enter_context(Proxy(database.socket))
-        rig = Rig(database, proxy, folder, settings, made)
+        rig = Rig(database, proxy, folder, settings, follower)
         stack.callback(rig.close)
         yield rig

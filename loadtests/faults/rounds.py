@@ -1,4 +1,4 @@
-"""A round: buyers buy, a fault happens, they go on, and all that they were told is checked."""
+"""A round: buyers buy, a fault happens, they go on, and everything they were told is checked."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from loadtests.proof.ledger import Ledger, now
 
 BUYERS = 32
 
-RECOVERY_SECONDS_MOST = 10.0
-"""A purchase is sold again so long after a fault is over, at the latest."""
+RECOVERY_SECONDS_MAX = 10.0
+"""How long after the end of a fault tickets must be selling again."""
 
-SALES_FIRST = 50
-"""Purchases that are acknowledged before the fault, ..."""
+SALES_BEFORE = 50
+"""How many purchases must be acknowledged before the fault."""
 
-MOMENT_SECONDS_MOST = 0.5
-"""... which then comes at a random moment within so long, ..."""
+DELAY_SECONDS_MAX = 0.5
+"""The fault then happens after a random delay of up to this long."""
 
 SALES_AFTER = 100
-"""... and after it, before the round ends."""
+"""How many purchases must be acknowledged after the fault before the round ends."""
 
 
 class Round(NamedTuple):
-    """What a round was like.
+    """The result of a round.
 
     Attributes:
         totals: requests by kind and outcome.
-        recovery_seconds: from the end of the fault to the first purchase sent and sold after it.
+        recovery_seconds: from the end of the fault to the first sale of a purchase sent after it.
     """
 
     fault: str
@@ -46,8 +46,8 @@ def play_round(rig: Rig, fault: str, seed: int) -> Round:
     """Play a round, and fail if a promise was broken.
 
     Args:
-        fault: a name of `ALL_FAULTS`.
-        seed: of all that is left to chance.
+        fault: a name in `ALL_FAULTS`.
+        seed: of everything random.
     """
     random = Random(f"{seed} {fault}")
     ledger = Ledger()
@@ -57,8 +57,8 @@ def play_round(rig: Rig, fault: str, seed: int) -> Round:
 
     load = Load(rig.service.url, ledger, [hot] * 6 + [small, deleted], buyers=BUYERS, seed=seed)
     try:
-        _wait_for_sales(ledger, 0, SALES_FIRST)
-        time.sleep(random.uniform(0, MOMENT_SECONDS_MOST))
+        _wait_for_sales(ledger, 0, SALES_BEFORE)
+        time.sleep(random.uniform(0, DELAY_SECONDS_MAX))
         ALL_FAULTS[fault].happen(rig, sale, random)
         over_at = now()
         _wait_for_sales(ledger, over_at, SALES_AFTER)
@@ -71,13 +71,13 @@ def play_round(rig: Rig, fault: str, seed: int) -> Round:
     assert not breaches, f"{len(breaches)} breaches of the promise: {breaches[:10]}"
     rig.check_connections()
     rig.check_log()
-    assert recovery_seconds <= RECOVERY_SECONDS_MOST
+    assert recovery_seconds <= RECOVERY_SECONDS_MAX
     _check_buyers(fault, ledger)
     return Round(fault, ledger.totals(), recovery_seconds)
 
 
 def _check_buyers(fault: str, ledger: Ledger) -> None:
-    """Fail if buyers noticed more of the fault than they may."""
+    """Fail if buyers noticed more of the fault than they should."""
     if ALL_FAULTS[fault].is_unnoticed:
         unknown = [each for each in ledger.entries if each.outcome == "unknown"]
         assert not unknown, f"{len(unknown)} requests failed: {unknown[:10]}"
@@ -85,12 +85,12 @@ def _check_buyers(fault: str, ledger: Ledger) -> None:
     for each in ledger.entries:
         if each.outcome != "unknown":
             del sends[each.user_id]
-    again = {user_id: count for user_id, count in sends.items() if count > 1}
-    assert not again, f"buyers sent a purchase again and again, and still do not know: {again}"
+    retried = {user_id: count for user_id, count in sends.items() if count > 1}
+    assert not retried, f"buyers retried and still do not know the outcome: {retried}"
 
 
 def _wait_for_sales(ledger: Ledger, since: float, count: int) -> None:
-    """Wait until so many purchases were sent since then, and sold."""
+    """Wait until `count` purchases sent since then were sold."""
     wait_for(lambda: len(_sales(ledger, since)) >= count, f"{count} sales")
 
 
@@ -99,7 +99,7 @@ def _recovered_at(ledger: Ledger, since: float) -> float:
 
 
 def _sales(ledger: Ledger, since: float) -> list[float]:
-    """When the purchases were answered that were sent since then and sold."""
+    """When those purchases were answered that were sent since then and sold."""
     return [
         each.answered_at
         for each in ledger.entries

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that a test may stop, kill, pause and start."""
+"""A PostgreSQL server that a test can stop, kill, pause and start."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from loadtests.harness.service import wait_for
 
 
 class DatabaseServer:
-    """An embedded PostgreSQL of its own.
+    """An embedded PostgreSQL server.
 
     Attributes:
-        conninfo: the connection string of its superuser, by its Unix socket.
-        socket_dir: where that socket is.
-        socket: its path.
+        conninfo: connects as its superuser, over its Unix socket.
+        socket_dir: the folder of that socket.
+        socket: the path of that socket.
     """
 
     def __init__(self, data_dir: Path, conninfo: str) -> None:
@@ -34,17 +34,17 @@ class DatabaseServer:
 
     @property
     def owner(self) -> str | None:
-        """The system user that it runs as; None if it is the one that runs this."""
+        """The system user that it runs as; None if that is the user running this."""
         owner = self._data.owner()
         return owner if owner != Path.home().owner() else None
 
     @property
     def log(self) -> str:
-        """All that the server has logged."""
+        """Everything the server has logged."""
         return (self._data / "log").read_text()
 
     def start(self) -> None:
-        """Start it and wait until it accepts connections, recovery included."""
+        """Start it, and wait until it has recovered and accepts connections."""
         options = f"-h '' -k {self.socket_dir} -p {self._port}"
         self._pg_ctl("start", "-w", "-l", str(self._data / "log"), "-o", options)
 
@@ -52,28 +52,28 @@ class DatabaseServer:
         """Stop it.
 
         Args:
-            mode: ``immediate`` is as a crash would, but for what its processes tell their clients.
+            mode: ``immediate`` is like a crash, except that its processes say goodbye to clients.
         """
         self._pg_ctl("stop", "-m", mode)
 
     def follow(self, primary_conninfo: str) -> None:
-        """Have it be a standby when it is started again."""
+        """Make it a standby from its next start on."""
         (self._data / "standby.signal").touch()
         with (self._data / "postgresql.auto.conf").open("a") as file:
-            # Between quotes, which it doubles within.
+            # The value is quoted, so quotes inside it are doubled.
             quoted = primary_conninfo.replace("'", "''")
             file.write(f"primary_conninfo = '{quoted}'\n")
 
     def kill(self) -> None:
-        """Kill every one of its processes, as if the machine had lost its power."""
+        """Kill all its processes, as if the machine had lost power."""
         self.pause()
         pids = self._pids()
         self._send(signal.SIGKILL)
         wait_for(lambda: not any(map(_exists, pids)), "the server to be dead")
 
     def pause(self) -> None:
-        """Stop every one of its processes where it is."""
-        # The parent of all first, or it would go on making others.
+        """Freeze all its processes."""
+        # The parent first, or it would go on forking.
         os.kill(self._pids()[0], signal.SIGSTOP)
         self._send(signal.SIGSTOP)
 
@@ -82,12 +82,12 @@ class DatabaseServer:
         self._send(signal.SIGCONT)
 
     def is_running(self) -> bool:
-        """Whether there is a server."""
+        """Whether the server is running."""
         pid_file = self._data / "postmaster.pid"
         return pid_file.exists() and _exists(int(pid_file.read_text().split()[0]))
 
     def _pids(self) -> list[int]:
-        """The process ids of the server: first the parent of all."""
+        """The process ids of the server, the parent first."""
         parent = int((self._data / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         return [parent, *map(int, children)]
@@ -105,7 +105,7 @@ class DatabaseServer:
 
 @contextmanager
 def serving(data_dir: Path) -> Iterator[DatabaseServer]:
-    """A server that runs, with its files in the folder; stopped at the end."""
+    """A running server with its files in the folder; stopped at the end."""
     with embedded.serving(data_dir) as conninfo:
         server = DatabaseServer(data_dir, conninfo)
         yield server
@@ -113,5 +113,5 @@ def serving(data_dir: Path) -> Iterator[DatabaseServer]:
 
 
 def _exists(pid: int) -> bool:
-    """Whether there is the process; PostgreSQL also heeds one that has ended but is not reaped."""
+    """Whether the process exists, or is a zombie: PostgreSQL does not tell the two apart."""
     return Path(f"/proc/{pid}").exists()

@@ -1,4 +1,4 @@
-"""A standby of a server, which takes its place."""
+"""A standby that takes over from its primary."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PORT = 5433
 
 
 def make(primary: DatabaseServer, folder: Path) -> DatabaseServer:
-    """A standby that runs, with its files in the folder. Every commit of the primary waits for it.
+    """Start a standby with its files in the folder. Every commit of the primary waits for it.
 
     Args:
-        folder: made here.
+        folder: is created here.
     """
     folder.mkdir()
     if primary.owner is not None:
@@ -35,7 +35,8 @@ def make(primary: DatabaseServer, folder: Path) -> DatabaseServer:
     standby = DatabaseServer(folder, make_conninfo(primary.conninfo, port=PORT))
     standby.start()
     with connect(primary.conninfo) as superuser:
-        # Not earlier: the standby would have it in its files, and as a primary wait for its own.
+        # Not earlier, or the setting would be in the standby's files too, and after a failover it
+        # would wait for a standby of its own.
         superuser.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         superuser.execute("SELECT pg_reload_conf()")
         followers = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
@@ -44,8 +45,8 @@ def make(primary: DatabaseServer, folder: Path) -> DatabaseServer:
 
 
 def change_places(primary: DatabaseServer, standby: DatabaseServer) -> None:
-    """Stop the primary, promote the standby, and start the former as the standby of the latter."""
-    primary.stop("fast")  # in good order, so that the standby has all of it
+    """Stop the primary, promote the standby, and start the old primary as its standby."""
+    primary.stop("fast")  # cleanly, so that the standby has everything
     with connect(standby.conninfo) as superuser:
         superuser.execute("SELECT pg_promote()")
     primary.follow(standby.conninfo)

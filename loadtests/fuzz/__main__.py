@@ -1,6 +1,6 @@
-"""``make schemathesis``: many rounds, until there were enough requests or one shows a fault.
+"""``make schemathesis``: fuzzes the API in rounds, until enough requests were sent or one fails.
 
-Each round has a seed of its own, which is printed; ``--seed`` with ``--cases 1`` plays it again.
+Each round has a seed of its own, which is printed; ``--seed`` with ``--cases 1`` replays it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,18 @@ from loadtests.harness import postgres
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make schemathesis", description=__doc__)
-    parser.add_argument("--cases", type=int, default=20_000, help="how many requests at least")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
-    parser.add_argument("--examples", type=int, default=250, help="of each operation in a round")
+    parser.add_argument(
+        "--cases", type=int, default=20_000, help="minimum number of requests (default: 20000)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=random.SystemRandom().randrange(1_000_000),
+        help="of the first round (default: random)",
+    )
+    parser.add_argument(
+        "--examples", type=int, default=250, help="per operation and round (default: 250)"
+    )
     arguments = parser.parse_args()
 
     began = time.monotonic()
@@ -37,12 +46,12 @@ def main() -> int:
                 tell(f"{finding}\n\nFound with --seed {seed} --examples {arguments.examples}")
                 return 1
             seed += 1
-    tell(f"{cases} cases in {time.monotonic() - began:.0f} s, and nothing found")
+    tell(f"{cases} cases in {time.monotonic() - began:.0f} s, no failures")
     return 0
 
 
 def tell(line: str) -> None:
-    """Print at once: a round takes a while."""
+    """Print without buffering: a round takes a while."""
     print(line, flush=True)
 
 

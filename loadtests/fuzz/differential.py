@@ -1,7 +1,7 @@
-"""``make differential``: send made-up requests to both servers, and compare what they answer.
+"""``make differential``: sends generated requests to both HTTP servers, and compares the answers.
 
-Each server has a database of its own with the same rows. Status, headers and body are equal, but
-for what is new in each answer: dates, ids that were made, and what is computed from them.
+Each server has a database of its own with the same rows. Status, headers and body must be equal,
+except for what differs every time: dates, generated ids, and what is computed from them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UNKNOWN = "0d96fd8c-6d43-4a3c-9c4e-1f2d0f6c0a11"
 _HAS_CONNECTION_LIST = re.compile(
     rb"(?i)\r\nconnection: [^\r]*(, |\r\n(.*\r\n)?connection: )", re.DOTALL
 )
-"""Tornado's server does not look into a list, whether it is in one header or in many."""
+"""Tornado's server does not parse a list, be it in one header or in several."""
 
 _TIME = re.compile(rb'"created_at":"[^"]*"')
 
@@ -49,7 +49,7 @@ class Sent(NamedTuple):
 
 
 class Got(NamedTuple):
-    """An answer; without a status when the connection was closed instead."""
+    """An answer; its status is None if the connection was closed instead."""
 
     status: int | None
     headers: dict[str, str]
@@ -58,7 +58,7 @@ class Got(NamedTuple):
 
 
 class Generator:
-    """Makes requests, the same ones for the same seed and answers."""
+    """Generates requests: the same ones for the same seed and answers."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
@@ -66,11 +66,11 @@ class Generator:
         self._etags = ['"none"']
 
     def learn(self, got: Got) -> None:
-        """Use in later requests what an answer has."""
+        """Use an answer's values in later requests."""
         if "Etag" in got.headers:
             self._etags = [*self._etags[-20:], got.headers["Etag"]]
         if "Idempotent-Replayed" in got.headers:
-            # Its id is derived from the key, so it is the same on both sides.
+            # The id is derived from the key, so both sides have the same one.
             self._purchases = [*self._purchases[-20:], got.headers["Location"]]
 
     def request(self) -> Sent:
@@ -203,11 +203,13 @@ class Generator:
             "TE": (0.02, ["trailers"]),
             "X": (0.1, ["", "\u00ff", long]),
         }
-        made = []
+        lines = []
         for name, (probability, values) in pools.items():
             while self._random.random() < probability:
-                made.append(f"{choose([name, name, name.lower(), name.upper()])}: {choose(values)}")
-        return made
+                lines.append(
+                    f"{choose([name, name, name.lower(), name.upper()])}: {choose(values)}"
+                )
+        return lines
 
     def _body(self, path: str, method: str) -> tuple[bytes, str | None]:
         choose, chance = self._random.choice, self._random.random
@@ -231,7 +233,7 @@ class Generator:
                 ]
             )
         if chance() < 0.1:
-            return self._no_object(), content_type
+            return self._not_an_object(), content_type
         members = self._purchase() if path.endswith("/purchases") else self._option()
         for name in list(members):
             if chance() < 0.05:
@@ -274,7 +276,7 @@ class Generator:
             "allocation": choose([0, 1, 100, 2_147_483_647]),
         }
 
-    def _no_object(self) -> bytes:
+    def _not_an_object(self) -> bytes:
         bodies = [
             b"",
             b" ",
@@ -303,7 +305,7 @@ class Generator:
 
 
 class Side:
-    """One server, and a connection to it that is used while it lasts."""
+    """One server, and a connection to it that is reused until it closes."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -323,7 +325,7 @@ class Side:
                 rest = await reader.read()
                 assert not rest, (sent, got, rest)
         if got.closes or sent.is_old:
-            # Tornado closes some connections of HTTP/1.0 that it said it keeps.
+            # Tornado closes some HTTP/1.0 connections that it said it would keep open.
             await self.close()
         return got
 
@@ -346,46 +348,46 @@ async def _read(reader: asyncio.StreamReader, sent: Sent) -> Got:
         body = await reader.readexactly(int(headers["Content-Length"]))
     token = headers.pop("Connection", "").lower()
     if "Date" not in headers:
-        return Got(status, headers, body, True)  # Tornado's server could not read the request
-    return _without_what_is_new(
+        return Got(status, headers, body, True)  # Tornado's server could not parse the request
+    return _normalized(
         sent, Got(status, headers, body, token == "close" or (sent.is_old and not token))
     )
 
 
-def _without_what_is_new(sent: Sent, got: Got) -> Got:
+def _normalized(sent: Sent, got: Got) -> Got:
     status, headers, body, closes = got
     del headers["Date"]
     if re.fullmatch("[0-9a-f]{32}", headers["X-Request-Id"]):
-        headers["X-Request-Id"] = "made"
+        headers["X-Request-Id"] = "generated"
     if b"/purchases/" in sent.data.partition(b"\r\n")[0] or _TIME.search(body):
-        # The time is written without zeros at its end.
+        # The time has no trailing zeros, so its length varies.
         body = _TIME.sub(b"at", body)
         headers.pop("Content-Length", None)
         headers.pop("Etag", None)
     if status == 201 and "Location" in headers and not _is_derived(sent, headers):
-        made = headers["Location"].rpartition("/")[2]
-        headers["Location"] = headers["Location"].replace(made, "made")
-        body = body.replace(made.encode(), b"made")
+        new_id = headers["Location"].rpartition("/")[2]
+        headers["Location"] = headers["Location"].replace(new_id, "generated")
+        body = body.replace(new_id.encode(), b"generated")
     return Got(status, headers, body, closes)
 
 
 def _is_derived(sent: Sent, headers: dict[str, str]) -> bool:
-    """Whether the id that was made follows from the request."""
+    """Whether the new id is derived from the request."""
     return "/purchases/" in headers["Location"] and b"idempotency-key" in sent.data.lower()
 
 
 def difference(sent: Sent, lane: Got, plain: Got) -> str | None:
-    """What differs, or None."""
+    """Describe how the answers differ; None if they do not."""
     if plain.status is None or (plain.status == 400 and not plain.body):
-        # It is Tornado's to say what it cannot read. The lane says it in a problem.
+        # What Tornado cannot parse is up to Tornado. The lane answers it with a problem.
         is_refused = lane.status in (400, 413) and b'"code":"' in lane.body and lane.closes
-        return None if is_refused else f"{lane.status}, and Tornado refuses it: {plain.status}"
+        return None if is_refused else f"{lane.status}, but Tornado refuses it: {plain.status}"
     if (
         plain.status == 415
         and sent.method in ("GET", "HEAD")
         and b"multipart/form-data" in sent.data
     ):
-        # Tornado parses forms, those too that come where a body has no meaning.
+        # Tornado parses forms, even where a body has no meaning.
         return None
     for name in Got._fields:
         if name == "closes" and _HAS_CONNECTION_LIST.search(sent.data.partition(b"\r\n\r\n")[0]):
@@ -403,7 +405,7 @@ class Finding(NamedTuple):
 
 
 async def compare(lane: str, plain: str, count: int, seed: int) -> list[Finding]:
-    """Send so many requests to services on these two databases."""
+    """Send `count` requests to a service on each of the two databases."""
     generator, found = Generator(seed), []
     async with AsyncExitStack() as stack:
         sides = []
@@ -435,16 +437,23 @@ def _insert_options(conninfo: str) -> None:
             )
 
 
-def in_words(found: list[Finding]) -> Iterator[str]:
-    """What an engineer needs to see of what was found."""
+def as_text(found: list[Finding]) -> Iterator[str]:
+    """Each finding as text: the start of the request, and the difference."""
     for sent, differs in found:
         yield f"{sent.data[:1_000].decode('latin-1')}\n--> {differs}\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make differential", description=__doc__)
-    parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    parser.add_argument(
+        "--requests", type=int, default=10_000, help="how many to send (default: 10000)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=random.SystemRandom().randrange(1_000_000),
+        help="of the requests (default: random)",
+    )
     arguments = parser.parse_args()
 
     began = time.monotonic()
@@ -455,7 +464,7 @@ def main() -> int:
         server.database() as plain,
     ):
         found = asyncio.run(compare(lane, plain, arguments.requests, arguments.seed))
-    for each in in_words(found[:20]):
+    for each in as_text(found[:20]):
         print(each)
     print(
         f"{arguments.requests} requests with --seed {arguments.seed} in "

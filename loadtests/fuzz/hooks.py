@@ -1,4 +1,4 @@
-"""What schemathesis should know of the contract, and the document has no means to say."""
+"""What Schemathesis must know about the contract, but openapi.json cannot express."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from loadtests.harness import openapi
 
 @schemathesis.check
 def is_in_the_document(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Hold the answer against the document as all other tests do, also one to no operation."""
+    """Check the answer as all other tests do, even one to a request outside every operation."""
     headers = HTTPHeaders({name: ",".join(values) for name, values in response.headers.items()})
     path = urlsplit(str(response.request.url)).path
     openapi.check_answer(case.method, path, response.status_code, headers, response.content)
@@ -28,16 +28,16 @@ def is_in_the_document(ctx: CheckContext, response: Response, case: Case[Any]) -
 def filter_failure(
     context: HookContext, failure: Failure, case: Case[Any], response: Response
 ) -> bool:
-    """Whether what a check complains of is a fault: not where the contract wants it so."""
+    """Whether to keep a check's failure: not if the contract wants it so."""
     if isinstance(failure, MissingContentType | MalformedJson):
-        # OpenAPI has no answer with or without a body. This one has none unless Prefer asks for it.
+        # OpenAPI has no optional response body. This answer has a body only if Prefer asks for it.
         return not (_is_purchase(case) and response.status_code == 201 and not response.content)
     if isinstance(failure, RejectedPositiveData) and response.status_code == 422:
         problem = json.loads(response.content)
         if problem["code"] == "idempotency_key_reused":
-            # The key is well formed; that it was used with another body is not in the schema.
+            # The key is well formed; that it was used with a different body is not in the schema.
             return False
-        # Nor has JSON Schema a way to refuse 2.0, which is an integer there. The descriptions do.
+        # Nor can JSON Schema refuse 2.0, which counts as an integer there. The descriptions do.
         return not all(_is_float(case.body, error["pointer"]) for error in problem["errors"])
     return True
 

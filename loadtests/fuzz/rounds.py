@@ -1,8 +1,8 @@
-"""Rounds of requests that schemathesis makes up from the document, good ones and bad.
+"""Rounds of requests that Schemathesis generates from the document, valid and invalid.
 
-Each round asks a service of its own, in two runs of schemathesis: one request at a time, and then
-requests that follow the links of answers. One run with both would have the second take ids from
-what the first has seen, and end early: see ``schemathesis.toml``.
+Each round has a service of its own, and two runs of Schemathesis: single requests, and then
+sequences that follow the links in answers. In one combined run, the second part would take ids
+from what the first had seen, and end early: see ``schemathesis.toml``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 ONE_BY_ONE = "examples,coverage,fuzzing"
 if sys.version_info < (3, 11):
-    # What there is for it takes 20 seconds to look for a UUID that is none, to cover that too.
+    # The version for Python 3.10 spends 20 seconds searching for an invalid UUID to cover.
     ONE_BY_ONE = "examples,fuzzing"
 FOLLOWING_LINKS = "stateful"
 
@@ -32,36 +32,36 @@ ALLOCATIONS = {
     "00000000-0000-4000-8000-000000000002": 100,
     "00000000-0000-4000-8000-000000000003": 0,
 }
-"""What is on sale, and how much of it. The configuration names these, and the purchase."""
+"""The options on sale, and their tickets. The configuration names these, and the purchase."""
 
 PURCHASE = "00000000-0000-4000-8000-000000000004"
 
 
 class FindingError(Exception):
-    """Something is not as the document says it is; the message is what schemathesis says."""
+    """Something contradicts the document; the message is Schemathesis's output."""
 
 
 def play_round(
     conninfo: str, seed: int, examples: int, tell: Callable[[str], None] = lambda _: None
 ) -> int:
-    """Ask a service on the database, which is fresh, and return how many requests were made.
+    """Fuzz a service on a fresh database, and return the number of requests sent.
 
     Args:
-        seed: the same one makes the same requests.
-        examples: how many for each operation, of those that are left to chance.
-        tell: called with a line for each run.
+        seed: the same seed gives the same requests.
+        examples: the number of random requests per operation.
+        tell: called with a line per run.
 
     Raises:
-        FindingError: after the first run that has one.
+        FindingError: after the first run that finds something.
     """
     _fill(conninfo)
     cases = 0
     with service.running(DATABASE_URL=conninfo, WORKERS="2") as served:
         workers = served.workers()
         for phases in (ONE_BY_ONE, FOLLOWING_LINKS):
-            made = _run(served.url, phases, seed, examples)
-            tell(f"seed {seed}: {phases}: {made} cases")
-            cases += made
+            sent = _run(served.url, phases, seed, examples)
+            tell(f"seed {seed}: {phases}: {sent} cases")
+            cases += sent
         if served.workers() != workers:
             raise FindingError(f"{served.log()}\na worker died")
         if served.logged(r"Traceback| ERROR | CRITICAL "):
@@ -70,7 +70,7 @@ def play_round(
 
 
 def _fill(conninfo: str) -> None:
-    """Put on sale, and sell, what requests ask for besides what they make themselves."""
+    """Create the options and the purchase that requests refer to, besides those they create."""
     with postgres.connect(conninfo) as connection:
         for option, allocation in ALLOCATIONS.items():
             connection.execute(
@@ -84,9 +84,9 @@ def _fill(conninfo: str) -> None:
 
 
 def _run(url: str, phases: str, seed: int, examples: int) -> int:
-    """Run schemathesis, and return how many requests it made."""
+    """Run Schemathesis, and return how many requests it sent."""
     with tempfile.TemporaryDirectory() as folder:
-        # Loaded from its address, the document would be the one path that is not asked for.
+        # Loaded from its URL, the document would be the one path that is not tested.
         document = Path(folder) / "openapi.json"
         with urllib.request.urlopen(f"{url}/openapi.json") as answer:
             document.write_bytes(answer.read())
@@ -102,10 +102,10 @@ def _run(url: str, phases: str, seed: int, examples: int) -> int:
             encoding="utf-8",
             check=False,
         )
-    made = re.search(r"(\d+) generated, \1 passed", done.stdout)
+    generated = re.search(r"(\d+) generated, \1 passed", done.stdout)
     tested = re.search(r"Tested: (\d+)", done.stdout)
-    if done.returncode or not made or not tested:
+    if done.returncode or not generated or not tested:
         raise FindingError(done.stdout)
     if phases == ONE_BY_ONE and int(tested[1]) != openapi.operations():
         raise FindingError(f"{done.stdout}\nnot every operation was tested")
-    return int(made[1])
+    return int(generated[1])

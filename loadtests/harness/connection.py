@@ -14,23 +14,23 @@ from loadtests.onsale.buyers import Answer, Request
 from loadtests.proof.ledger import NO_ANSWER
 
 TIMEOUT_SECONDS = 15.0
-"""How long a buyer waits for an answer: longer than the service lets a request wait."""
+"""How long a buyer waits for an answer: longer than the service lets any request wait."""
 
 RECONNECT_SECONDS = 0.02
-"""How long a patient buyer waits between two tries to connect."""
+"""How long a patient buyer waits between attempts to connect."""
 
 
 class Connection:
-    """A connection that is kept, and made anew after it broke.
+    """A persistent connection that reconnects after it breaks.
 
-    It sends each request once. Locust's own clients do not keep to that: when a connection breaks,
-    they send again what may have arrived, some versions also a purchase, and the ledger would not
+    It sends each request exactly once. Locust's own clients do not: when a connection breaks, they
+    resend requests that may have arrived, some versions even a purchase, and the ledger would not
     know. They are no faster than this one.
 
     Args:
-        url: of the service, such as ``http://127.0.0.1:3000``.
-        patience_seconds: how long to go on trying to connect while nobody listens there. Nothing
-            was sent yet, so it is no other request.
+        url: the service's, such as ``http://127.0.0.1:3000``.
+        patience_seconds: how long to keep trying to connect while nothing listens there. Nothing
+            has been sent yet, so this does not count as another request.
     """
 
     def __init__(self, url: str, *, patience_seconds: float = 0.0) -> None:
@@ -44,11 +44,11 @@ class Connection:
         self._root = parts.path.rstrip("/")
 
     def send(self, request: Request) -> Answer:
-        """What the service answers; if it does not, whatever the cause, a status of `NO_ANSWER`."""
+        """Return the service's answer, with the status `NO_ANSWER` if there is none."""
         return self.ask(request.method, request.path, request.body, request.headers)
 
     def ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        """As `send`, for what no buyer asks."""
+        """Like `send`, for requests that no buyer sends."""
         try:
             self._connect()
             self._http.request(method, self._root + path, body, dict(headers))
@@ -59,7 +59,7 @@ class Connection:
             return Answer(NO_ANSWER)
 
     def close(self) -> None:
-        """Close it; another request opens it again."""
+        """Close it; the next request opens it again."""
         self._http.close()
 
     def _connect(self) -> None:
@@ -74,7 +74,7 @@ class Connection:
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose head is whole: `http.client` takes one that was cut off for a shorter one."""
+    """An answer with a complete head: `http.client` takes a truncated head for a shorter one."""
 
     def __init__(self, connection: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(connection, *arguments, **options)

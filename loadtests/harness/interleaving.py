@@ -1,4 +1,4 @@
-"""Interleavings that are forced, not hoped for."""
+"""Forces interleavings instead of hoping for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loadtests.harness.service import wait_for
 def wait_until_blocked(
     observer: psycopg.Connection[Any], application_name: str, count: int
 ) -> None:
-    """Wait until so many connections of that name wait for a lock."""
+    """Wait until at least `count` connections of that name are waiting for a lock."""
 
     def are_blocked() -> bool:
         blocked: int = value(

@@ -1,4 +1,4 @@
-"""Hold answers against openapi.json."""
+"""Checks answers against openapi.json."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ DOCUMENT: dict[str, Any] = json.loads(OPENAPI)
 
 
 def operations() -> int:
-    """How many the document has."""
+    """The number of operations in the document."""
     return sum("responses" in part for item in DOCUMENT["paths"].values() for part in item.values())
 
 
 def resolve(node: Any) -> Any:
-    """The node, or what its ``$ref`` points to."""
+    """Return the node, or what its ``$ref`` points to."""
     while "$ref" in node:
         pointer = node["$ref"].removeprefix("#/").split("/")
         node = DOCUMENT
@@ -34,14 +34,14 @@ ON_ANY_PATH = {
     "413": {"$ref": "#/components/responses/BodyTooLarge"},
     "415": {"$ref": "#/components/responses/UnsupportedMediaType"},
 }
-"""What `info.description` says that any path may answer."""
+"""What any path may answer, according to `info.description`."""
 
 OF_EVERY_ANSWER = {"date", "content-length", "content-type", "connection"}
-"""Headers that a document need not name."""
+"""Headers that need not be in the document."""
 
 
 def check_answer(method: str, path: str, status: int, headers: Any, body: bytes) -> None:
-    """Fail unless the document has this answer to this request."""
+    """Fail unless the document allows this answer to this request."""
     responses = _responses(method, path.partition("?")[0])
     assert str(status) in responses, f"{method} {path} has no {status} in openapi.json"
     response = resolve(responses[str(status)])
@@ -65,27 +65,27 @@ def check_answer(method: str, path: str, status: int, headers: Any, body: bytes)
 
 
 def check_refusal(status: int, headers: Any, body: bytes) -> None:
-    """Fail unless this is how the document says that what is no request is answered."""
+    """Fail unless this is the documented answer to bytes that are not a valid request."""
     assert status == 400
     check_answer("", "", status, headers, body)
 
 
 def check_problem(status: int, body: bytes) -> None:
-    """Fail unless this is the body of an error."""
+    """Fail unless this is the body of an error answer."""
     problem = json.loads(body)
     _validate(problem, {"$ref": "#/components/schemas/Problem"})
     assert problem["status"] == status
 
 
 def _responses(method: str, path: str) -> Any:
-    """The answers that the document has for the method and the path."""
+    """The documented answers for the method and path."""
     not_found = {"404": {"$ref": "#/components/responses/NotFound"}}
     for template, item in DOCUMENT["paths"].items():
         if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path):
             if method.isupper() and method.lower() in item:
                 return item[method.lower()]["responses"]
             not_allowed = {"405": {"$ref": "#/components/responses/MethodNotAllowed"}}
-            # What stands where an id does may be none, and then there is no such path.
+            # What stands in for an id may not be one; then there is no such path.
             return {**ON_ANY_PATH, **not_allowed, **(not_found if "{" in template else {})}
     return {**ON_ANY_PATH, **not_found}
 

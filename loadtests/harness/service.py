@@ -1,4 +1,4 @@
-"""The real service, as processes: started, asked, watched, stopped."""
+"""Starts, queries, watches and stops the real service, as processes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 TIMEOUT_SECONDS = 30.0
-"""How long a condition is waited for before the test fails."""
+"""How long to wait for a condition before the test fails."""
 
 
 def free_port() -> int:
-    """A port that is nobody's, and stays so until this process ends.
+    """A port that nothing uses, reserved until this process ends.
 
-    A socket that is bound and does not listen keeps others from being given the port, and lets
-    whoever asks for it by its number listen on it.
+    A socket that is bound but does not listen keeps the system from handing the port out, and
+    still lets anyone who asks for it by number listen on it.
     """
     probe = socket.socket()
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -38,15 +38,15 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait until the condition holds; fail when it does not in good time."""
+    """Wait until the condition holds; fail after `TIMEOUT_SECONDS`."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"timed out waiting for {what}"
         time.sleep(0.02)
 
 
 class Service:
-    """A service that runs ``python -m api serve`` with the environment given."""
+    """A service, run as ``python -m api serve`` with the given environment."""
 
     def __init__(self, **environment: str) -> None:
         self.port = int(environment.setdefault("PORT", str(free_port())))
@@ -62,12 +62,12 @@ class Service:
         )
 
     def log(self) -> str:
-        """All that it has printed."""
+        """Everything it has printed."""
         self._log.flush()
         return Path(f"/proc/self/fd/{self._log.fileno()}").read_text()
 
     def status(self, path: str) -> int | None:
-        """The status that GET answers with; None if there is no answer."""
+        """The status of the answer to a GET; None if there is no answer."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=5) as answer:
                 code: int = answer.status
@@ -110,7 +110,7 @@ class Service:
 
 @contextmanager
 def running(**environment: str) -> Iterator[Service]:
-    """A service that is ready, stopped at the end."""
+    """A service that is ready; stopped at the end."""
     service = Service(**environment)
     try:
         service.wait_until_ready()

@@ -1,6 +1,7 @@
-"""``make loadtest``: the sales of locustfile.py against a fresh service, as an exit code.
+"""``make loadtest``: plays the sales of locustfile.py against a fresh service.
 
-``--sale NAME`` plays only that one; all other arguments are Locust's, such as ``--processes 2``.
+The exit code is the verdict. ``--sale NAME`` plays a single sale; all other arguments go to Locust,
+such as ``--processes 2``.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ REPORTS = FOLDER.parent / "reports"
 
 
 def main() -> int:
-    """Play the sales one after the other, and return 0 if every verdict is good."""
+    """Play the sales one after another, and return 0 if every verdict is good."""
     parser = argparse.ArgumentParser(prog="make loadtest", description=__doc__)
-    parser.add_argument("--sale", choices=list(SALES), help="only this one")
+    parser.add_argument("--sale", choices=list(SALES), help="play only this sale")
     arguments, for_locust = parser.parse_known_args()
     names = [arguments.sale] if arguments.sale else list(SALES)
     with tempfile.TemporaryDirectory() as folder, embedded.serving(Path(folder)) as database:
@@ -46,7 +47,7 @@ def main() -> int:
 def play(name: str, url: str, operator_url: str, for_locust: list[str]) -> bool:
     """Play a sale in Locust, and return whether its verdict is good."""
     reports = REPORTS / name
-    # What an earlier run left there must not pass for the verdict of one that breaks off.
+    # A verdict left by an earlier run must not pass for that of a run that breaks off.
     shutil.rmtree(reports, ignore_errors=True)
     port = service.free_port()
     command = [
@@ -54,7 +55,7 @@ def play(name: str, url: str, operator_url: str, for_locust: list[str]) -> bool:
         *("--headless", "--only-summary", "--loglevel=WARNING"),
         *(f"--host={url}", f"--sale={name}"),
         *(f"--report={reports}", f"--html={reports / 'locust.html'}"),
-        # For runs with --processes: a port of its own, and no waiting for workers that never come.
+        # For runs with --processes: a port of its own, and no endless wait for missing workers.
         *(f"--master-bind-port={port}", f"--master-port={port}", "--expect-workers-max-wait=60"),
         *for_locust,
     ]

@@ -1,6 +1,6 @@
-"""How buyers behave in an on-sale, whatever carries their requests.
+"""How buyers behave in an on-sale, independent of what carries their requests.
 
-A visit is a generator: it yields requests and is sent their answers. `play` takes it from there.
+A visit is a generator: it yields requests and is sent their answers. `play` drives it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 
 from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger, now
 
-QUANTITY_MOST = 8
+QUANTITY_MAX = 8
 
-RESENDS_MOST = 50
-"""How often a buyer with an Idempotency-Key sends a purchase whose outcome is unknown again."""
+RETRIES_MAX = 50
+"""How often a buyer with an Idempotency-Key retries a purchase whose outcome is unknown."""
 
 NO_QUANTITIES: list[object] = [0, -1, "2", True, 2.5, 2**31, None, [], 10**400]
 
@@ -28,9 +28,9 @@ class Request(NamedTuple):
     """What a buyer sends.
 
     Attributes:
-        name: what requests of this kind are called in a report.
-        expected: statuses that the contract has for it, 503 apart.
-        pause_seconds: how long the buyer waits before it is sent.
+        name: what a report calls requests of this kind.
+        expected: the statuses that the contract allows, apart from 503.
+        pause_seconds: how long the buyer waits before sending it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came back; the status is `NO_ANSWER` if nothing did."""
+    """The answer; the status is `NO_ANSWER` if there was none."""
 
     status: int
     headers: Mapping[str, str] = {}
@@ -58,10 +58,10 @@ Visit = Generator[Request, Answer, None]
 
 
 def visit(option_id: str, random: Random) -> Visit:
-    """A buyer looks at an option, wants some of it, and leaves.
+    """A buyer looks at an option, purchases tickets, and leaves.
 
-    Most look first, some want a receipt, and some send nonsense. Two of three have an
-    Idempotency-Key: these send again until they know, and some of them once more after that.
+    Most look first, some look again afterwards, and some send nonsense. Two in three have an
+    Idempotency-Key: these retry until they know the outcome, and some retry once more after that.
     """
     user_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
     if random.random() < 0.05:
@@ -69,30 +69,30 @@ def visit(option_id: str, random: Random) -> Visit:
         return
     if random.random() < 0.6:
         yield _read(option_id)
-    quantity = random.randint(1, QUANTITY_MOST)
+    quantity = random.randint(1, QUANTITY_MAX)
     if random.random() < 1 / 3:
         yield _purchase(option_id, user_id, quantity)
         return
 
     purchase = _purchase(option_id, user_id, quantity, key=user_id)
     answer = yield purchase
-    for _ in range(RESENDS_MOST):
+    for _ in range(RETRIES_MAX):
         if answer.status != NO_ANSWER and answer.status < 500:
             break
         answer = yield purchase._replace(pause_seconds=random.uniform(0.1, 0.3))
     if answer.status == 201 and random.random() < 0.1:
         yield purchase._replace(expected=frozenset({201}))
     if answer.status == 201 and random.random() < 0.02:
-        other = _purchase(option_id, user_id, quantity % QUANTITY_MOST + 1, key=user_id)
+        other = _purchase(option_id, user_id, quantity % QUANTITY_MAX + 1, key=user_id)
         yield other._replace(kind="nonsense", name="key reused", expected=frozenset({422}))
     if random.random() < 0.2:
         yield _read(option_id)
 
 
 def play(visit: Visit, send: Callable[[Request], Answer], ledger: Ledger) -> None:
-    """Play a visit to its end, and note every request and its answer.
+    """Play a visit to its end, and record every request and its answer.
 
-    A request whose sending raises, or is cut short because the run is over, is noted as unknown.
+    A request that raises, or that is interrupted because the run is over, is recorded as unknown.
     """
     try:
         request = next(visit)
@@ -131,7 +131,7 @@ def _purchase(option_id: str, user_id: str, quantity: int, key: str | None = Non
 
 
 def _nonsense(option_id: str, user_id: str, random: Random) -> Request:
-    """A purchase that must be refused, whatever is left."""
+    """A purchase that must be refused, however many tickets are left."""
     sensible = _purchase(option_id, user_id, 1)._replace(
         kind="nonsense", name="nonsense", quantity=None, expected=frozenset({422})
     )

@@ -1,4 +1,4 @@
-"""Charts as inline SVG. A mark has a class and no colour: that is the page's."""
+"""Charts as inline SVG. Marks have classes but no colours: those are up to the page."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from html import escape
 from typing import NamedTuple
 
 WIDTHS = {"wide": 720, "narrow": 340}
-"""By class: a chart is drawn for a desktop and for a phone, because text in it must not scale."""
+"""By class: each chart is drawn for desktop and for phone, because its text must not scale."""
 
 HEIGHT = 250
 RIGHT, TOP, BOTTOM = 12, 24, 38
 
 DIGIT_WIDTH = 7
-"""Of the text on the axes, at most."""
+"""The maximum, for labels on the axes."""
 
 X_LABEL = "seconds since the first request"
 
 
 class Line(NamedTuple):
-    """A line of a chart: its class on the page, and its points by x."""
+    """A line in a chart: its class on the page, and its points by x."""
 
     style: str
     points: Sequence[tuple[float, float]]
 
 
 class Bar(NamedTuple):
-    """A bar from one x to another, of parts on top of each other, each with its class."""
+    """A bar from one x to another, stacked from parts with a class each."""
 
     begins: float
     ends: float
@@ -35,12 +35,12 @@ class Bar(NamedTuple):
 
 
 def line_chart(lines: Sequence[Line], *, seconds: float, unit: str, label: str) -> str:
-    """Lines in the course of a sale.
+    """Lines over the course of a sale.
 
     Args:
-        seconds: how long it lasted.
+        seconds: how long the sale lasted.
         unit: of the y axis.
-        label: what the chart shows, for those who do not see it.
+        label: what the chart shows, for screen readers.
     """
 
     def marks(frame: _Frame) -> Iterator[str]:
@@ -48,12 +48,12 @@ def line_chart(lines: Sequence[Line], *, seconds: float, unit: str, label: str) 
             points = "L".join(f"{frame.x(x):.1f} {frame.y(y):.1f}" for x, y in line.points)
             yield f'<path class="line {line.style}" d="M{points}"/>'
 
-    most = max((y for line in lines for _, y in line.points), default=0)
-    return _draw(marks, seconds, most, unit, label)
+    value_max = max((y for line in lines for _, y in line.points), default=0)
+    return _draw(marks, seconds, value_max, unit, label)
 
 
 def bar_chart(bars: Sequence[Bar], *, seconds: float, unit: str, label: str) -> str:
-    """Bars in the course of a sale; the arguments are those of `line_chart`."""
+    """Bars over the course of a sale; the arguments are those of `line_chart`."""
 
     def marks(frame: _Frame) -> Iterator[str]:
         for bar in bars:
@@ -68,27 +68,27 @@ def bar_chart(bars: Sequence[Bar], *, seconds: float, unit: str, label: str) -> 
                         f' width="{right - left:.1f}" height="{bottom - top:.1f}"/>'
                     )
 
-    most = max((sum(value for _, value in bar.parts) for bar in bars), default=0)
-    return _draw(marks, seconds, most, unit, label)
+    value_max = max((sum(value for _, value in bar.parts) for bar in bars), default=0)
+    return _draw(marks, seconds, value_max, unit, label)
 
 
-def ticks(most: float, about: int) -> list[float]:
-    """Round numbers from 0 up to `most` or the next one above: `about` so many steps, or fewer."""
-    rough = max(most, 1e-9) / about
+def ticks(value_max: float, steps_max: int) -> list[float]:
+    """Round numbers from 0 to at least `value_max`, in at most `steps_max` steps."""
+    rough = max(value_max, 1e-9) / steps_max
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= rough)
-    # The tolerance is for 3 * 0.1, which is a little more than 0.3.
-    return [number * step for number in range(math.ceil(most / step - 1e-9) + 1)]
+    # The tolerance is for 3 * 0.1, which is slightly more than 0.3.
+    return [number * step for number in range(math.ceil(value_max / step - 1e-9) + 1)]
 
 
 class _Frame:
-    """The axes of a chart, and where in it a value is."""
+    """The axes of a chart, and the position of a value in it."""
 
-    def __init__(self, width: int, seconds: float, most: float, unit: str) -> None:
+    def __init__(self, width: int, seconds: float, value_max: float, unit: str) -> None:
         self._width = width
         self._seconds = seconds
         self._x_ticks = [tick for tick in ticks(seconds, width // 70) if tick <= seconds]
-        self._y_ticks = ticks(most or 1, 5)
+        self._y_ticks = ticks(value_max or 1, 5)
         self._left = 12 + DIGIT_WIDTH * max(len(_label(tick)) for tick in self._y_ticks)
         self._unit = unit
 
@@ -118,11 +118,15 @@ def _label(tick: float) -> str:
 
 
 def _draw(
-    marks: Callable[[_Frame], Iterator[str]], seconds: float, most: float, unit: str, label: str
+    marks: Callable[[_Frame], Iterator[str]],
+    seconds: float,
+    value_max: float,
+    unit: str,
+    label: str,
 ) -> str:
     drawn = []
     for style, width in WIDTHS.items():
-        frame = _Frame(width, seconds, most, unit)
+        frame = _Frame(width, seconds, value_max, unit)
         drawn.append(
             f'<svg class="{style}" viewBox="0 0 {width} {HEIGHT}" role="img"'
             f' aria-label="{escape(label)}">{"".join([*frame.axes(), *marks(frame)])}</svg>'

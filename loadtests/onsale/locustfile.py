@@ -1,11 +1,11 @@
-"""An on-sale in Locust. Its exit code is the verdict: 0 if it is proven that nothing was oversold,
+"""An on-sale in Locust. The exit code is the verdict: 0 if it is proven that nothing was oversold,
 that nothing was lost, and that every answer was true.
 
     locust --locustfile loadtests/onsale/locustfile.py --host http://127.0.0.1:3000 --sale stampede
 
-The process that is not a worker puts the options on sale, gathers what the workers noted, and at
-the end of each test audits it through SQL. The environment's OPERATOR_DATABASE_URL says how to ask
-the database, as ``ticketing_operator``.
+The master (or the only process) puts the options on sale, collects the workers' records, and at
+the end of each test audits them through SQL. OPERATOR_DATABASE_URL in the environment connects to
+the database as ``ticketing_operator``.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from loadtests.onsale.buyers import Answer, Request
 from loadtests.onsale.worker_ledgers import Outbox, WorkerLedgers
 from loadtests.proof.ledger import Ledger
 
-# A load worker on a busy machine is not gone when it was silent for three seconds.
+# On a busy machine, a load worker that is silent for three seconds is not gone.
 runners.HEARTBEAT_LIVENESS = 15
 
 STOP_SECONDS = TIMEOUT_SECONDS + 5
-"""How long buyers may take to end their visits when the sale is over, unless --stop-timeout says
-more. What is then cut off is unknown."""
+"""How long buyers may take to finish their visits when the sale is over, unless --stop-timeout is
+longer. Requests cut off after that are unknown."""
 
 BUYERS_SECONDS_MAX = 60.0
 """How long a sale waits for its first buyer."""
 
-GATHERING_SECONDS = 10.0
-"""How much longer the master waits for what the workers noted."""
+COLLECTING_SECONDS = 10.0
+"""How much longer the master waits for the workers' records."""
 
 LAST_PART = "the last part of the ledger"
 SALE_IS_OVER = "the sale is over"
@@ -51,16 +51,16 @@ SALE_IS_OVER = "the sale is over"
 
 
 class OnSale:
-    """The test that runs, or that ran last, as this process sees it.
+    """The running test, or the last one, as this process sees it.
 
     Args:
-        options: Locust's, with `on_sale` as `open_sale` made it. Locust sends them to a worker with
-            every order for users, so also one that connects late knows what is on sale.
+        options: Locust's, with the `on_sale` that `open_sale` added. Locust sends them to workers
+            whenever it orders users, so even a worker that connects late knows what is on sale.
 
     Attributes:
         outbox: used by a worker.
         worker_ledgers: used by the master.
-        doubts: about the ledger, so far.
+        doubts: reasons so far not to trust the ledger.
         is_open: whether the verdict is still to come.
     """
 
@@ -80,10 +80,10 @@ class OnSale:
         self._begun_at: float | None = None
 
     def seconds(self, buyers_now: int) -> float:
-        """How long the sale has lasted, now that so many buyers are there.
+        """How long the sale has lasted, given the number of buyers there now.
 
-        Its time begins with its first buyer: load workers on a busy machine take a while. It begins
-        without one after `BUYERS_SECONDS_MAX`.
+        The clock starts with the first buyer, because load workers take a while on a busy machine,
+        or after `BUYERS_SECONDS_MAX` without one.
         """
         now = time.perf_counter()
         if self._begun_at is None:
@@ -95,11 +95,11 @@ class OnSale:
 
 
 on_sale: OnSale | None = None
-page_of_verdict = "No test has come to its end."
+page_of_verdict = "No test has finished yet."
 
 
 def options_of(environment: Environment) -> Namespace:
-    """What the command line, the environment or the web page says."""
+    """The options from the command line, the environment or the web page."""
     options = environment.parsed_options
     assert isinstance(options, Namespace)
     return options
@@ -114,7 +114,7 @@ def chosen_sale(options: Namespace) -> sales.Sale:
 
 
 class Buyer(User):
-    """A place in the crowd: one buyer after another, on one connection."""
+    """A place in the crowd: one buyer after another, over one connection."""
 
     def on_start(self) -> None:
         assert on_sale is not None
@@ -124,20 +124,20 @@ class Buyer(User):
 
     @task
     def visit(self) -> None:
-        """Come, look, purchase, leave; and leave the place empty for a while."""
+        """Come, look, purchase, leave; then the place stays empty for a while."""
         assert on_sale is not None
         if not on_sale.option_ids:
-            gevent.sleep(1)  # Crowd is about to end it
+            gevent.sleep(1)  # Crowd is about to stop this buyer
             return
         option_id = on_sale.sale.choose(on_sale.option_ids, self.choices)
         buyers.play(buyers.visit(option_id, self.choices), self.send, on_sale.ledger)
         gevent.sleep(self.choices.uniform(*on_sale.sale.pause_seconds))
-        # Without Locust's own waiting: whoever waits when the test ends is killed, and may by then
-        # have sent the first request of the next visit.
+        # Not Locust's own wait_time: a user that is waiting when the test ends is killed, and may
+        # by then have sent the first request of the next visit.
         raise RescheduleTaskImmediately
 
     def send(self, request: Request) -> Answer:
-        """Send it, and count it in Locust's statistics."""
+        """Send the request, and count it in Locust's statistics."""
         started = time.perf_counter()
         answer = self.connection.send(request)
         self.environment.events.request.fire(
@@ -154,10 +154,10 @@ class Buyer(User):
 
 
 class Crowd(LoadTestShape):
-    """As many buyers as the chosen sale has, and the end when it is over."""
+    """As many buyers as the chosen sale has, until it is over."""
 
     def tick(self) -> tuple[int, float] | None:
-        """How many buyers there are now, and how many may arrive in a second."""
+        """How many buyers there should be now, and how many may arrive per second."""
         assert self.runner is not None
         sale = chosen_sale(options_of(self.runner.environment))
         if on_sale is None or not on_sale.is_open:
@@ -172,47 +172,59 @@ class Crowd(LoadTestShape):
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
-    """Add what only this locustfile has."""
+    """Add the options that only this locustfile has."""
     group = parser.add_argument_group("The sale")
     add = group.add_argument
-    add("--sale", choices=list(sales.SALES), default="stampede", env_var="SALE", help="Which one")
-    add("--seconds", type=float, default=0.0, env_var="SALE_SECONDS", help="How long; 0: its own")
-    add("--buyers", type=int, default=0, env_var="SALE_BUYERS", help="How many; 0: its own")
-    add("--seed", default="", env_var="SALE_SEED", help="Of what buyers choose; empty: a new one")
+    add(
+        "--sale",
+        choices=list(sales.SALES),
+        default="stampede",
+        env_var="SALE",
+        help="Which sale to play",
+    )
+    add(
+        "--seconds",
+        type=float,
+        default=0.0,
+        env_var="SALE_SECONDS",
+        help="Duration; 0: the sale's own",
+    )
+    add("--buyers", type=int, default=0, env_var="SALE_BUYERS", help="Maximum; 0: the sale's own")
+    add("--seed", default="", env_var="SALE_SEED", help="Of the buyers' choices; empty: random")
     add(
         "--report",
         default="",
         env_var="SALE_REPORT",
         metavar="FOLDER",
-        help="Where the ledger and the page with the verdict are left; empty: nowhere",
+        help="Where to put the ledger and the verdict page; empty: nowhere",
     )
 
 
 @events.init.add_listener
 def prepare(environment: Environment, **_: Any) -> None:
-    """Assume the worst, until an audit says otherwise."""
+    """Assume the worst until an audit says otherwise."""
     runner = environment.runner
     assert runner is not None
     if isinstance(runner, WorkerRunner):
-        # Stops the buyers, and so sends the last part.
+        # Stopping the buyers also sends the last part.
         runner.register_message(SALE_IS_OVER, lambda **_: runner.stop())
     else:
         environment.process_exit_code = 1
         environment.stop_timeout = max(environment.stop_timeout, STOP_SECONDS)
     if isinstance(runner, MasterRunner):
-        runner.register_message(LAST_PART, gather_last_part)
+        runner.register_message(LAST_PART, collect_last_part)
     if environment.web_ui is not None and environment.web_ui.app is not None:
         environment.web_ui.app.add_url_rule("/verdict", "verdict", lambda: page_of_verdict)
 
     @environment.events.quitting.add_listener
     def end_test(**_: Any) -> None:
-        # It may be under way when Locust is told to quit. This listener is added here, after those
-        # of Locust, to be called before them: with one of them a worker takes its leave.
+        # A test may be running when Locust is told to quit. This listener is added here, after
+        # Locust's own, so that it is called before them: one of those signs a worker off.
         runner.quit()
 
     @environment.events.quit.add_listener
     def repeat_verdict(exit_code: int, **_: Any) -> None:
-        # Below Locust's statistics.
+        # Last, below Locust's statistics.
         if not isinstance(runner, WorkerRunner):
             print("PASSED" if exit_code == 0 else "FAILED", flush=True)
 
@@ -230,11 +242,11 @@ def open_sale(environment: Environment, **_: Any) -> None:
     doubts = []
     try:
         if not environment.host:
-            raise RuntimeError("--host does not say where the service is")
+            raise RuntimeError("--host is not set")
         options.on_sale["capacities"] = sales.put_on_sale(chosen_sale(options), environment.host)
     except Exception as error:
         # Locust would only log it.
-        doubts.append(f"there is no sale: {error}")
+        doubts.append(f"the sale did not open: {error}")
     on_sale = OnSale(options)
     on_sale.doubts += doubts
     print(f"On sale: {on_sale.ledger.title}", flush=True)
@@ -245,34 +257,34 @@ def open_sale(environment: Environment, **_: Any) -> None:
 
 @events.worker_connect.add_listener
 def expect_worker(client_id: str, **_: Any) -> None:
-    """Remember a worker that connects while a sale is on."""
+    """Expect records from a worker that connects during a sale."""
     if on_sale is not None and on_sale.is_open:
         on_sale.worker_ledgers.expect(client_id)
 
 
 @events.report_to_master.add_listener
 def send_part(data: dict[str, Any], **_: Any) -> None:
-    """Give a worker's regular report what was noted since the one before."""
+    """Add what a worker has recorded since its last report to its next one."""
     if on_sale is not None:
         data["ledger"] = on_sale.outbox.next_part()
 
 
 @events.worker_report.add_listener
-def gather_part(client_id: str, data: dict[str, Any], **_: Any) -> None:
-    """Take that in."""
+def collect_part(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    """Collect what `send_part` sent."""
     if on_sale is not None and "ledger" in data:
         on_sale.worker_ledgers.add(client_id, data["ledger"])
 
 
-def gather_last_part(environment: Environment, msg: Any) -> None:
-    """Take in what comes when the buyers of a worker have gone."""
+def collect_last_part(environment: Environment, msg: Any) -> None:
+    """Collect the rest of a worker's ledger, which it sends after its buyers have left."""
     if on_sale is not None:
         on_sale.worker_ledgers.add(msg.node_id, msg.data)
 
 
 @events.test_stop.add_listener
 def close_sale(environment: Environment, **_: Any) -> None:
-    """Give the verdict; as a worker, hand over the rest of the ledger."""
+    """Give the verdict; in a worker, hand over the rest of the ledger."""
     global page_of_verdict
     if on_sale is None:
         return
@@ -292,7 +304,7 @@ def close_sale(environment: Environment, **_: Any) -> None:
     page_of_verdict = page.render(found)
     if folder := options_of(environment).report:
         report.write(found, Path(folder))
-    # Last, because Locust goes on when something above fails.
+    # Last, because Locust carries on when something above fails.
     if found.is_good:
         environment.process_exit_code = 0
 
@@ -300,12 +312,12 @@ def close_sale(environment: Environment, **_: Any) -> None:
 def wait_for_workers(runner: MasterRunner, worker_ledgers: WorkerLedgers) -> None:
     """Wait until each worker has handed over its ledger, or is gone.
 
-    Locust itself calls `test_stop` on the master before the workers are told to stop, unless it was
-    the web page that stopped the test.
+    Locust calls `test_stop` on the master before it tells the workers to stop, unless the test was
+    stopped from the web page.
     """
     for worker in list(runner.clients):
         runner.send_message(SALE_IS_OVER, client_id=worker)
-    deadline = time.monotonic() + runner.environment.stop_timeout + GATHERING_SECONDS
+    deadline = time.monotonic() + runner.environment.stop_timeout + COLLECTING_SECONDS
     while time.monotonic() < deadline:
         if all(is_gone(runner, worker) for worker in worker_ledgers.open()):
             return
@@ -313,12 +325,12 @@ def wait_for_workers(runner: MasterRunner, worker_ledgers: WorkerLedgers) -> Non
 
 
 def is_gone(runner: MasterRunner, worker: str) -> bool:
-    """Whether the worker will not send anything any longer."""
+    """Whether the worker will send nothing more."""
     return worker not in runner.clients or runner.clients[worker].state == STATE_MISSING
 
 
 def errors_of_users(environment: Environment) -> Iterator[str]:
-    """What went wrong in the load test itself."""
+    """Errors in the load test itself."""
     assert environment.runner is not None
     for error in environment.runner.exceptions.values():
         yield f"the load test failed {error['count']} times: {error['msg']}"

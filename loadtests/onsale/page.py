@@ -1,4 +1,4 @@
-"""The page that shows a verdict to people: one file, without scripts."""
+"""Shows a verdict to people: an HTML page in one file, without scripts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from loadtests.proof.ledger import Ledger
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
-BREACHES_SHOWN_MOST = 100
+BREACHES_SHOWN_MAX = 100
 
-OPTIONS_SHOWN_MOST = 10
+OPTIONS_SHOWN_MAX = 10
 
 KINDS = {"read": "reads", "purchase": "purchases", "nonsense": "nonsense"}
 
 OUTCOMES = {"acknowledged": "blue", "refused": "grey", "unknown": "red"}
-"""And their colours."""
+"""The outcomes, with their colours."""
 
 
 def render(verdict: Verdict) -> str:
@@ -58,7 +58,7 @@ def _begun(ledger: Ledger) -> str:
 
 
 def _wrong(verdict: Verdict) -> str:
-    """Why the verdict is not good; nothing if it is."""
+    """The reasons for a bad verdict; empty for a good one."""
     sections = []
     if verdict.doubts:
         doubts = "".join(f"<li>{escape(doubt)}</li>" for doubt in verdict.doubts)
@@ -68,14 +68,14 @@ def _wrong(verdict: Verdict) -> str:
             (
                 escape(breach.sentence),
                 f"<code>{escape(breach.option_id)}</code>",
-                escape(breach.particulars),
+                escape(breach.details),
             )
-            for breach in verdict.breaches[:BREACHES_SHOWN_MOST]
+            for breach in verdict.breaches[:BREACHES_SHOWN_MAX]
         ]
         hidden = len(verdict.breaches) - len(rows)
         sections.append(
             "<section><h2>What the audit found</h2>"
-            f'<div class="scroll">{_table(["Breach", "Option", "Particulars"], rows)}</div>'
+            f'<div class="scroll">{_table(["Breach", "Option", "Details"], rows)}</div>'
             + (f'<p class="note">And {hidden:,} more.</p>' if hidden else "")
             + "</section>"
         )
@@ -90,9 +90,9 @@ def _figures(ledger: Ledger, course: Timeline) -> str:
         f"of {sum(ledger.capacities.values()):,} tickets sold": f"{sold:,.0f}",
         "purchases acknowledged": f"{totals['purchase acknowledged']:,}",
         "purchases refused": f"{totals['purchase refused']:,}",
-        "purchases unknown, counting each sending": f"{totals['purchase unknown']:,}",
+        "purchases unknown, counting retries": f"{totals['purchase unknown']:,}",
         f"requests in {course.seconds:.0f} s": f"{requests:,}",
-        "requests a second": f"{requests / course.seconds:,.0f}",
+        "requests per second": f"{requests / course.seconds:,.0f}",
     }
     return "\n".join(f"<div><b>{value}</b> {escape(name)}</div>" for name, value in figures.items())
 
@@ -107,7 +107,7 @@ def _tickets_chart(ledger: Ledger, course: Timeline) -> str:
         ],
         seconds=course.seconds,
         unit="tickets",
-        label="Tickets sold and tickets left, in the course of the sale",
+        label="Tickets sold and tickets left, over the course of the sale",
     )
 
 
@@ -120,8 +120,8 @@ def _requests_chart(course: Timeline) -> str:
     return charts.bar_chart(
         bars,
         seconds=course.seconds,
-        unit="requests a second",
-        label="Requests a second by outcome, in the course of the sale",
+        unit="requests per second",
+        label="Requests per second by outcome, over the course of the sale",
     )
 
 
@@ -139,7 +139,7 @@ def _latencies_chart(course: Timeline) -> str:
         ],
         seconds=course.seconds,
         unit="milliseconds",
-        label="Percentiles of the time to answer, in the course of the sale",
+        label="Latency percentiles, over the course of the sale",
     )
 
 
@@ -150,7 +150,7 @@ def _latency_table(ledger: Ledger) -> str:
         if latencies is not None:
             found.append((name, latencies))
     return _table(
-        ["Milliseconds", "answers", "p50", "p90", "p99", "most"],
+        ["Milliseconds", "answers", "p50", "p90", "p99", "max"],
         [(name, f"{each[0]:,}", *(f"{value:,.1f}" for value in each[1:])) for name, each in found],
         numbers_from=1,
     )
@@ -167,8 +167,8 @@ def _totals_table(ledger: Ledger) -> str:
 
 def _options_title(ledger: Ledger) -> str:
     count = len(ledger.capacities)
-    if count > OPTIONS_SHOWN_MOST:
-        return f"The {OPTIONS_SHOWN_MOST} most wanted of {count:,} ticket options"
+    if count > OPTIONS_SHOWN_MAX:
+        return f"The {OPTIONS_SHOWN_MAX} most requested of {count:,} ticket options"
     return "Ticket options"
 
 
@@ -189,7 +189,7 @@ def _options_table(ledger: Ledger) -> str:
         if reads:
             left[option_id] = max(reads, key=lambda each: each.answered_at).left or 0
     return _table(
-        ["Option", "on sale", "wanted", "sold", "last read"],
+        ["Option", "on sale", "requested", "sold", "last read"],
         [
             (
                 f"<code>{escape(option_id)}</code>",
@@ -198,7 +198,7 @@ def _options_table(ledger: Ledger) -> str:
                 f"{sold[option_id]:,}",
                 f"{left[option_id]:,}",
             )
-            for option_id, count in wanted.most_common(OPTIONS_SHOWN_MOST)
+            for option_id, count in wanted.most_common(OPTIONS_SHOWN_MAX)
         ],
         numbers_from=1,
     )
@@ -207,7 +207,7 @@ def _options_table(ledger: Ledger) -> str:
 def _table(
     names: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int | None = None
 ) -> str:
-    """A table of cells that are HTML; from one column on they are numbers."""
+    """A table whose cells are HTML; from column `numbers_from` on, they are numbers."""
 
     def row(tag: str, cells: Sequence[str]) -> str:
         shown = []

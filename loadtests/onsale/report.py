@@ -1,7 +1,7 @@
 """What a sale leaves in its folder: the ledger, and a page with the verdict.
 
-``python -m loadtests.onsale.report LEDGER`` audits a ledger once more and makes the page anew. The
-environment's OPERATOR_DATABASE_URL says how to ask the database, as ``ticketing_operator``.
+``python -m loadtests.onsale.report LEDGER`` audits a ledger again and writes a new page.
+OPERATOR_DATABASE_URL in the environment connects to the database as ``ticketing_operator``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ PAGE_FILE = "verdict.html"
 
 
 def write(verdict: Verdict, folder: Path) -> None:
-    """Write the ledger and the page into the folder, which is made when it does not exist."""
+    """Write the ledger and the page into the folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     verdict.ledger.write(folder / LEDGER_FILE)
     (folder / PAGE_FILE).write_text(page.render(verdict), encoding="utf-8")
 
 
 def main() -> int:
-    """Judge the ledger that the command line names, and return 0 if the verdict is good."""
+    """Judge the ledger named on the command line, and return 0 if the verdict is good."""
     path = Path(sys.argv[1])
     verdict = judge(Ledger.read(path), os.environ.get("OPERATOR_DATABASE_URL"))
     path.with_name(PAGE_FILE).write_text(page.render(verdict), encoding="utf-8")

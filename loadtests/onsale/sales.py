@@ -1,4 +1,4 @@
-"""The sales that are played: what is on offer, and how buyers come."""
+"""The sales to play: what is on offer, and how buyers arrive."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from loadtests.onsale.buyers import JSON
 
 
 class Offer(NamedTuple):
-    """Ticket options of a kind.
+    """Ticket options of one kind.
 
     Attributes:
         options: how many there are.
-        tickets_a_second: of each option, for each second that the sale lasts.
-        share: of all visits, how many are to one of these options, from 0 to 1.
+        tickets_per_second: each option's tickets, per second that the sale lasts.
+        share: the part of all visits that goes to these options, from 0 to 1.
     """
 
     options: int
-    tickets_a_second: float
+    tickets_per_second: float
     share: float
 
 
@@ -32,9 +32,9 @@ class Sale(NamedTuple):
     Attributes:
         offers: what is on sale; their shares add up to 1.
         seconds: how long it lasts.
-        buyers: how many there are at a time, at most.
-        arrival: in which part of the sale they arrive, one after the other: 0 if all at once.
-        pause_seconds: how long a place in the crowd is empty between two buyers, from and to.
+        buyers: the maximum at a time.
+        arrival: the part of the sale over which they arrive one by one; 0 if all come at once.
+        pause_seconds: how long a place in the crowd stays empty between buyers, from and to.
     """
 
     offers: tuple[Offer, ...]
@@ -44,7 +44,7 @@ class Sale(NamedTuple):
     pause_seconds: tuple[float, float]
 
     def buyers_at(self, seconds: float) -> int | None:
-        """How many buyers there are, so long after the sale opened; None when it is over."""
+        """The number of buyers that many seconds after the sale opened; None once it is over."""
         if seconds >= self.seconds:
             return None
         if not self.arrival:
@@ -55,40 +55,40 @@ class Sale(NamedTuple):
     def capacities(self) -> list[int]:
         """The tickets of each option, offer by offer."""
         return [
-            max(1, round(offer.tickets_a_second * self.seconds))
+            max(1, round(offer.tickets_per_second * self.seconds))
             for offer in self.offers
             for _ in range(offer.options)
         ]
 
     def choose(self, option_ids: Sequence[str], random: Random) -> str:
-        """Which option the next visit is to; they are in the order of `capacities`."""
+        """Choose the option of the next visit; they are in the order of `capacities`."""
         [offer] = random.choices(range(len(self.offers)), [each.share for each in self.offers])
         first = sum(each.options for each in self.offers[:offer])
         return option_ids[first + random.randrange(self.offers[offer].options)]
 
 
 SALES = {
-    # Everybody at once, and far more wanted than there is.
+    # Everybody at once, wanting far more than there is.
     "stampede": Sale(
-        offers=(Offer(options=1, tickets_a_second=2000, share=1.0),),
+        offers=(Offer(options=1, tickets_per_second=2000, share=1.0),),
         seconds=20,
         buyers=100,
         arrival=0,
         pause_seconds=(0, 0),
     ),
-    # A constant stream that sells most of a large allocation.
+    # A steady stream that buys most of a large allocation.
     "steady": Sale(
-        offers=(Offer(options=1, tickets_a_second=640, share=1.0),),
+        offers=(Offer(options=1, tickets_per_second=640, share=1.0),),
         seconds=25,
         buyers=60,
         arrival=0.3,
         pause_seconds=(0.2, 0.6),
     ),
-    # A few that everybody wants beside many that sell slowly.
+    # A few that everybody wants, beside many that sell slowly.
     "events": Sale(
         offers=(
-            Offer(options=4, tickets_a_second=200, share=0.5),
-            Offer(options=96, tickets_a_second=60, share=0.5),
+            Offer(options=4, tickets_per_second=200, share=0.5),
+            Offer(options=96, tickets_per_second=60, share=0.5),
         ),
         seconds=20,
         buyers=80,
@@ -102,21 +102,21 @@ def put_on_sale(sale: Sale, url: str) -> dict[str, int]:
     """Create the options of a sale.
 
     Returns:
-        The tickets of each option by the option's id, in the order of `Sale.capacities`.
+        Each option's tickets by its id, in the order of `Sale.capacities`.
 
     Raises:
-        RuntimeError: the service at the URL did not create one.
+        RuntimeError: the service at the URL failed to create one.
     """
     connection = Connection(url)
-    made = {}
+    capacities = {}
     for number, capacity in enumerate(sale.capacities(), 1):
         new = {"name": f"On-sale {number}", "desc": "A load test's", "allocation": capacity}
         answer = connection.ask("POST", "/ticket_options", json.dumps(new).encode(), JSON)
         if answer.status != 201:
             raise RuntimeError(
-                f"{url} did not put an option on sale: "
+                f"{url} did not create a ticket option: "
                 + (f"it answered {answer.status}" if answer.status else "it did not answer")
             )
-        made[str(json.loads(answer.body)["id"])] = capacity
+        capacities[str(json.loads(answer.body)["id"])] = capacity
     connection.close()
-    return made
+    return capacities

@@ -1,4 +1,4 @@
-"""What happened when: a ledger's figures in the course of time, for charts.
+"""What happened when: a ledger's figures over time, for charts.
 
 All times are seconds since the first request of the sale was sent.
 """
@@ -16,34 +16,34 @@ from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger
 Points = list[tuple[float, float]]
 
 INTERVALS = 40
-"""Into how many a sale is divided, where something is counted for each."""
+"""How many a sale is divided into, for what is counted per interval."""
 
 MOMENTS = 160
-"""At how many a figure is taken that has one at every moment."""
+"""How many points to sample, for what has a value at every moment."""
 
 
 class Latencies(NamedTuple):
     """How long answers took, in milliseconds.
 
     Attributes:
-        answers: how many there were; the half took no longer than p50, and so on.
+        answers: how many there were; half of them took no longer than p50, and so on.
     """
 
     answers: int
     p50: float
     p90: float
     p99: float
-    most: float
+    max: float
 
 
 class Interval(NamedTuple):
-    """A part of the sale.
+    """An interval of the sale.
 
     Attributes:
-        begins: and
-        ends: when.
-        outcomes: of the requests that were answered in it, or that got no answer.
-        latencies: of their answers; None if there was none.
+        begins: when it begins.
+        ends: when it ends.
+        outcomes: of the requests that were answered, or given up, in it.
+        latencies: of the answers; None if there were none.
     """
 
     begins: float
@@ -56,7 +56,7 @@ class Timeline:
     """The course of a sale.
 
     Attributes:
-        seconds: from the first sending to the last answer.
+        seconds: from the first request to the last answer.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -66,7 +66,7 @@ class Timeline:
         self.seconds = (end - self._start) or 1.0
 
     def sold(self) -> Points:
-        """Tickets that buyers had been told are theirs, at each moment."""
+        """Tickets that buyers had been told were theirs, at each moment."""
         told: dict[str | None, Entry] = {}
         for entry in sorted(self._ledger.entries, key=lambda entry: entry.answered_at):
             if entry.kind == "purchase" and entry.outcome == "acknowledged":
@@ -76,7 +76,7 @@ class Timeline:
         )
 
     def left(self) -> Points:
-        """Tickets of all options that the latest reads had shown, at each moment."""
+        """Tickets left of all options, by the latest read of each, at each moment."""
         latest = dict(self._ledger.capacities)
         changes = []
         for entry in sorted(self._ledger.entries, key=lambda entry: entry.answered_at):
@@ -86,7 +86,7 @@ class Timeline:
         return self._adding_up(sum(self._ledger.capacities.values()), changes)
 
     def intervals(self) -> list[Interval]:
-        """The sale, divided into parts of equal length."""
+        """The sale, divided into intervals of equal length."""
         length = self.seconds / INTERVALS
         entries: list[list[Entry]] = [[] for _ in range(INTERVALS)]
         for entry in self._ledger.entries:
@@ -112,7 +112,7 @@ class Timeline:
 
 
 def latencies(entries: Iterable[Entry]) -> Latencies | None:
-    """How long the answers of these took; None if there was none."""
+    """The latencies of the entries' answers; None if there were none."""
     milliseconds = sorted(
         (entry.answered_at - entry.sent_at) * 1000 for entry in entries if entry.status != NO_ANSWER
     )
@@ -128,5 +128,5 @@ def latencies(entries: Iterable[Entry]) -> Latencies | None:
 
 
 def _percentile(ordered: Sequence[float], part: float) -> float:
-    """The value that so large a part of them does not exceed."""
+    """The smallest value that this part of them does not exceed."""
     return ordered[math.ceil(len(ordered) * part) - 1]

@@ -1,4 +1,4 @@
-"""The verdict on a sale: whether the promise was kept, or why that could not be found out."""
+"""The verdict on a sale: whether the promise was kept, or why that could not be determined."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from loadtests.proof.audit import Breach, audit
 from loadtests.proof.idle import wait_until_idle
 from loadtests.proof.ledger import Ledger
 
-BREACHES_PRINTED_MOST = 20
+BREACHES_PRINTED_MAX = 20
 
 
 class Verdict(NamedTuple):
-    """What is known of a sale when it is over.
+    """What is known about a sale once it is over.
 
     Attributes:
-        breaches: of the promise, as the audit found them.
-        doubts: why the ledger or the audit is not to be trusted; with one, nothing is proven.
-            (Where a part of the ledger is lost, the audit finds purchases that nobody asked for.)
+        breaches: the breaches of the promise that the audit found.
+        doubts: reasons not to trust the ledger or the audit; with even one, nothing is proven.
+            (If part of the ledger is lost, the audit finds purchases that nobody requested.)
     """
 
     ledger: Ledger
@@ -31,7 +31,7 @@ class Verdict(NamedTuple):
         return not self.breaches and not self.doubts
 
     def sentence(self) -> str:
-        """It, in a line."""
+        """The verdict in one line."""
         if self.doubts:
             return "FAILED: nothing is proven"
         if self.breaches:
@@ -40,32 +40,36 @@ class Verdict(NamedTuple):
         return "PASSED: nothing was oversold, nothing was lost, and every answer was true"
 
     def text(self) -> str:
-        """It, with totals and reasons, for a terminal."""
+        """The verdict with totals and reasons, for a terminal."""
         lines = [self.ledger.title]
         lines += [f"  {count:>9} {what}" for what, count in sorted(self.ledger.totals().items())]
         lines += [f"  {doubt}" for doubt in self.doubts]
         lines += [
-            f"  {breach.sentence} (option {breach.option_id}: {breach.particulars})"
-            for breach in self.breaches[:BREACHES_PRINTED_MOST]
+            f"  {breach.sentence} (option {breach.option_id}: {breach.details})"
+            for breach in self.breaches[:BREACHES_PRINTED_MAX]
         ]
-        if len(self.breaches) > BREACHES_PRINTED_MOST:
-            lines.append(f"  and {len(self.breaches) - BREACHES_PRINTED_MOST} more")
+        if len(self.breaches) > BREACHES_PRINTED_MAX:
+            lines.append(f"  and {len(self.breaches) - BREACHES_PRINTED_MAX} more")
         return "\n".join([*lines, self.sentence()])
 
 
 def judge(ledger: Ledger, operator_conninfo: str | None, doubts: Sequence[str] = ()) -> Verdict:
-    """Wait until the service is at rest, audit, and say what was found.
+    """Wait until the service is idle, audit, and return the verdict.
 
     Args:
-        operator_conninfo: how to ask the database, as ``ticketing_operator``.
-        doubts: what speaks against the ledger, whatever the audit finds.
+        operator_conninfo: connects to the database as ``ticketing_operator``.
+        doubts: reasons not to trust the ledger, whatever the audit finds.
     """
     if operator_conninfo is None:
-        return Verdict(ledger, [], [*doubts, "OPERATOR_DATABASE_URL does not say what to audit"])
+        return Verdict(
+            ledger,
+            [],
+            [*doubts, "OPERATOR_DATABASE_URL is not set, so there is no database to audit"],
+        )
     try:
         wait_until_idle(ledger, operator_conninfo)
         return Verdict(ledger, audit(ledger, operator_conninfo), list(doubts))
     except Exception as error:
-        # Whatever it is: an audit that did not come to its end is no proof.
-        reason = f"the audit could not be made: {type(error).__name__}: {error}".rstrip()
+        # Whatever it is: an audit that was not completed proves nothing.
+        reason = f"the audit could not be completed: {type(error).__name__}: {error}".rstrip()
         return Verdict(ledger, [], [*doubts, reason])

@@ -1,4 +1,4 @@
-"""Brings together what the load workers of a distributed run noted."""
+"""Collects the records of the load workers of a distributed run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from loadtests.proof.ledger import Entry, Ledger
 
 
 class Part(msgspec.Struct, forbid_unknown_fields=True):
-    """Some of a worker's entries, in their order.
+    """Some of a worker's entries, in order.
 
     Attributes:
-        total: how many the worker has noted; None while it may note more.
+        total: how many the worker has recorded; None while it may record more.
     """
 
     entries: list[Entry]
@@ -22,24 +22,24 @@ class Part(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Outbox:
-    """What a worker still has to hand over of its ledger."""
+    """The part of a worker's ledger that it has yet to hand over."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._handed_over = 0
 
     def next_part(self, *, is_last: bool = False) -> Any:
-        """What was noted since the last part, made of what every serialization knows."""
+        """What was recorded since the last part, as plain types that any serialization takes."""
         entries, self._ledger.entries = self._ledger.entries, []
         self._handed_over += len(entries)
         return msgspec.to_builtins(Part(entries, self._handed_over if is_last else None))
 
 
 class WorkerLedgers:
-    """What has arrived at the master, and what has not.
+    """What has arrived at the master, and what is missing.
 
     Args:
-        ledger: gets the entries of all workers.
+        ledger: receives the entries of all workers.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -49,14 +49,14 @@ class WorkerLedgers:
         self._totals: dict[str, int] = {}
 
     def expect(self, worker: str) -> None:
-        """Note that the worker takes part."""
+        """Expect records from this worker."""
         self._expected.add(worker)
 
     def add(self, worker: str, part: Any) -> None:
-        """Take in a part that came from a worker's `Outbox`.
+        """Add a part that came from a worker's `Outbox`.
 
         Raises:
-            msgspec.ValidationError: it is none.
+            msgspec.ValidationError: it is not one.
         """
         converted = msgspec.convert(part, Part)
         if converted.entries:
@@ -67,16 +67,16 @@ class WorkerLedgers:
             self._totals[worker] = converted.total
 
     def open(self) -> set[str]:
-        """The workers whose last part has not come."""
+        """The workers whose last part has not arrived."""
         return self._expected - self._totals.keys()
 
     def losses(self) -> list[str]:
-        """A sentence for each worker of whose entries some or all are lost."""
+        """A sentence for each worker that lost some or all of its entries."""
         return [
-            f"load worker {worker} is gone, and what it noted is not complete"
+            f"load worker {worker} is gone, and its records are incomplete"
             for worker in sorted(self.open())
         ] + [
-            f"load worker {worker} noted {total} requests, and {self._arrived[worker]} arrived"
+            f"load worker {worker} recorded {total} requests, but {self._arrived[worker]} arrived"
             for worker, total in sorted(self._totals.items())
             if total != self._arrived[worker]
         ]

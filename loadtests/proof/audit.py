@@ -1,4 +1,4 @@
-"""Whether the promise was kept: what buyers were answered against what is stored."""
+"""Was the promise kept? Compares what buyers were told with what is stored."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ AUDIT = Path(__file__).with_name("audit.sql")
 
 
 class Breach(NamedTuple):
-    """Something that the service promises and did not keep.
+    """A promise that the service broke.
 
     Attributes:
         sentence: what was broken.
-        option_id: of which option.
-        particulars: what else is known.
+        option_id: the option concerned.
+        details: further details.
     """
 
     sentence: str
     option_id: str
-    particulars: str
+    details: str
 
 
 def audit(ledger: Ledger, operator_conninfo: str) -> list[Breach]:
-    """What the service promised and did not keep; empty if all is well.
+    """Return every breach of the promise; an empty list if it was kept.
 
-    Nothing may be under way any longer, neither at the buyers nor in the service.
+    Nothing may still be in flight, neither from the buyers nor in the service.
 
     Args:
-        operator_conninfo: how to ask the database, as ``ticketing_operator``.
+        operator_conninfo: connects to the database as ``ticketing_operator``.
 
     Raises:
-        psycopg.Error: the database could not be asked, so nothing is proven.
+        psycopg.Error: the database could not be queried, so nothing is proven.
         ValueError: no purchase was acknowledged, so nothing is proven.
     """
     if not ledger.totals()["purchase acknowledged"]:
         raise ValueError("no purchase was acknowledged, so there is nothing to audit")
-    breaches = list(_stored_otherwise(ledger, operator_conninfo))
+    breaches = list(_wrongly_stored(ledger, operator_conninfo))
     for option_id, entries in ledger.by_option().items():
         if option_id not in ledger.deleted:
             capacity = ledger.capacities[option_id]
             breaches += [
-                Breach(sentence, option_id, particulars)
-                for sentence, particulars in reads.contradictions(capacity, entries)
+                Breach(sentence, option_id, details)
+                for sentence, details in reads.contradictions(capacity, entries)
             ]
     breaches += [
         Breach(
-            "an answer is not one of the contract",
+            "an answer is not in the contract",
             entry.option_id,
             f"{entry.kind} was answered {entry.status} {entry.code or ''}",
         )
@@ -62,8 +62,8 @@ def audit(ledger: Ledger, operator_conninfo: str) -> list[Breach]:
     return breaches
 
 
-def _stored_otherwise(ledger: Ledger, operator_conninfo: str) -> Iterator[Breach]:
-    """Breaches of what is stored, by audit.sql."""
+def _wrongly_stored(ledger: Ledger, operator_conninfo: str) -> Iterator[Breach]:
+    """The breaches that audit.sql finds in what is stored."""
     capacities = {
         option_id: capacity
         for option_id, capacity in ledger.capacities.items()
@@ -84,7 +84,7 @@ def _stored_otherwise(ledger: Ledger, operator_conninfo: str) -> Iterator[Breach
         "purchase_ids": [entry.purchase_id for entry in asked],
     }
     with psycopg.connect(operator_conninfo) as operator:
-        # The planner knows nothing of what is in the arrays, and might take them for small.
+        # The planner cannot see into the arrays, and might assume that they are small.
         operator.execute("SET enable_nestloop = off")
-        for sentence, option_id, particulars in operator.execute(AUDIT.read_bytes(), parameters):
-            yield Breach(sentence, str(option_id), particulars)
+        for sentence, option_id, details in operator.execute(AUDIT.read_bytes(), parameters):
+            yield Breach(sentence, str(option_id), details)

@@ -1,11 +1,11 @@
--- Compares what buyers were answered with what is stored.
+-- Compares what buyers were told with what is stored.
 --
--- Returns a row for each breach of the promise: what was broken, of which
--- option, and the particulars. It returns no row if the promise was kept.
+-- Returns one row per breach of the promise: what was broken, the option
+-- concerned, and the details. It returns no rows if the promise was kept.
 --
 -- Parameters, as arrays: what was put on sale (capacity_option_ids,
--- capacities), and the purchases of the ledger, an element for each request.
--- Requests of the same user are the same purchase, sent again.
+-- capacities), and the purchases in the ledger, one element per request.
+-- Requests by the same user are retries of the same purchase.
 
 WITH
 
@@ -38,8 +38,8 @@ stored AS MATERIALIZED (
     WHERE purchase.ticket_option_id IN (SELECT option.id FROM option)
 ),
 
--- Also one whose first sending has an unknown outcome: a refusal is the last word
--- on all sendings, because what is left only ever falls.
+-- Includes purchases whose first attempt has an unknown outcome. A refusal settles
+-- all attempts, because the number of tickets left never rises.
 refused AS (
     SELECT
         asked.option_id,
@@ -61,7 +61,7 @@ sold AS (
 )
 
 SELECT
-    'an acknowledged purchase is not stored as it was asked for' AS breach,
+    'an acknowledged purchase is not stored as requested' AS breach,
     asked.option_id,
     concat_ws(' ', 'purchase', asked.purchase_id, 'user', asked.user_id, 'quantity', asked.quantity)
 FROM asked
@@ -90,7 +90,7 @@ JOIN refused USING (option_id, user_id)
 
 UNION ALL
 SELECT
-    'a purchase is stored that nobody asked for',
+    'a purchase is stored that nobody requested',
     stored.option_id,
     concat_ws(
         ' ', 'purchase', stored.purchase_id, 'user', stored.user_id, 'quantity', stored.quantity
@@ -102,12 +102,12 @@ LEFT JOIN (
         user_id,
         quantity
     FROM asked
-) AS wish USING (option_id, user_id, quantity)
-WHERE wish.option_id IS NULL
+) AS requested USING (option_id, user_id, quantity)
+WHERE requested.option_id IS NULL
 
 UNION ALL
 SELECT
-    'sold and left are not the capacity',
+    'sold plus left is not the capacity',
     option.id,
     concat_ws(
         ' ', 'capacity', option.capacity, 'sold', coalesce(sold.quantity, 0),

@@ -1,4 +1,4 @@
-"""When the service is done with all that buyers sent, so that what is stored can be audited."""
+"""Waits until the service has finished everything that buyers sent, so that it can be audited."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import psycopg
 from loadtests.proof.ledger import Ledger, now
 
 GIVES_UP_SECONDS = 16.0
-"""How long the service may be at work on a purchase whose buyer has no answer: its defaults for
-REQUEST_TIMEOUT_SECONDS and, for a call that is under way then, STATEMENT_TIMEOUT_SECONDS."""
+"""How long the service may go on working on a purchase whose buyer has no answer: the default
+REQUEST_TIMEOUT_SECONDS, plus STATEMENT_TIMEOUT_SECONDS for a call that is then in flight."""
 
 POLL_SECONDS = 0.1
 
-# Every role may see these columns of other roles' sessions; a session that is at work has one.
-_AT_WORK = """
+# Every role may see these columns of other roles' sessions; a busy session has one of them set.
+_BUSY = """
     SELECT count(*)
     FROM pg_stat_activity
     WHERE datname = current_database()
@@ -25,15 +25,15 @@ _AT_WORK = """
 
 
 def wait_until_idle(ledger: Ledger, operator_conninfo: str) -> None:
-    """Wait until no purchase that was sent can be stored any longer.
+    """Wait until no purchase that was sent can still be stored.
 
-    What was answered is over, and so is a purchase that was sent again until it was. Another one
-    may still wait in the service, or in the database; both give up after a time, which is counted
-    by the clocks of those who sent it: they should not be far from this one.
+    A purchase that was answered is finished, even if only its last retry was. Any other may still
+    be waiting in the service or in the database. Both give up after a time, measured by the
+    senders' clocks, which should be close to this one.
 
     Raises:
-        psycopg.Error: the database could not be asked.
-        TimeoutError: the service goes on for longer than it should.
+        psycopg.Error: the database could not be queried.
+        TimeoutError: the service went on for longer than it should.
     """
     known = {entry.user_id for entry in ledger.entries if entry.outcome != "unknown"}
     unknown = [
@@ -47,7 +47,7 @@ def wait_until_idle(ledger: Ledger, operator_conninfo: str) -> None:
     time.sleep(min(max(0.0, GIVES_UP_SECONDS - passed), GIVES_UP_SECONDS))
     with psycopg.connect(operator_conninfo, autocommit=True) as operator:
         deadline = now() + GIVES_UP_SECONDS
-        while operator.execute(_AT_WORK).fetchone() != (0,):
+        while operator.execute(_BUSY).fetchone() != (0,):
             if now() > deadline:
-                raise TimeoutError("the service is still at work on the database")
+                raise TimeoutError("the service is still working in the database")
             time.sleep(POLL_SECONDS)

@@ -1,7 +1,7 @@
-"""What buyers asked for and what they were answered: one entry for each request.
+"""What buyers requested and what they were told: one entry per request.
 
-As in Jepsen's histories, an entry ends as *acknowledged*, *refused* or *unknown*, and unknown is
-neither: what was acknowledged must be stored, what was refused must not, and what is unknown may.
+As in Jepsen's histories, an entry ends as *acknowledged*, *refused* or *unknown*. What was
+acknowledged must be stored, what was refused must not be, and what is unknown may or may not be.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 Outcome = Literal["acknowledged", "refused", "unknown"]
 
 NO_ANSWER = 0
-"""The status of a request whose connection broke, or whose answer did not come in time."""
+"""The status of a request whose connection broke or whose answer did not arrive in time."""
 
 _CLOCK_OFFSET_SECONDS = time.time() - time.monotonic()
 
@@ -31,19 +31,19 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     """A request and its answer.
 
     Attributes:
-        kind: ``read``, ``purchase``, or ``nonsense`` for what the service must refuse.
+        kind: ``read``, ``purchase``, or ``nonsense`` for a purchase that the service must refuse.
         option_id: the option that the request was about.
-        user_id: who purchases. Each purchase has a user of its own; all requests that have the same
-            one are the same purchase, sent again with the same Idempotency-Key.
-        quantity: tickets asked for; None if no sensible number was.
+        user_id: the buyer. Each purchase has a user of its own; requests with the same user are
+            retries of one purchase, with the same Idempotency-Key.
+        quantity: tickets requested; None if that was not a sensible number.
         sent_at: by `now`.
         answered_at: by `now`.
-        status: of the answer, or `NO_ANSWER`.
-        code: of a problem.
-        purchase_id: what the answer says that the purchase is called.
-        left: what a read showed.
-        source: the process that sent it; only times of the same source are compared.
-        is_expected: whether the contract has such an answer to such a request.
+        status: the answer's status, or `NO_ANSWER`.
+        code: the problem's code, if the answer was a problem.
+        purchase_id: the purchase id named in the answer.
+        left: the tickets left, as a read showed them.
+        source: the process that sent it; times are only compared within one source.
+        is_expected: whether the contract allows this answer to this request.
     """
 
     kind: Literal["read", "purchase", "nonsense"]
@@ -61,14 +61,14 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def outcome(self) -> Outcome:
-        """What the one who asked knows now."""
+        """What the sender knows."""
         if 200 <= self.status < 400:
             return "acknowledged"
         return "refused" if 400 <= self.status < 500 else "unknown"
 
 
 class _Head(msgspec.Struct, forbid_unknown_fields=True):
-    """The first line of a file with a ledger."""
+    """The first line of a ledger file."""
 
     title: str
     capacities: dict[str, int]
@@ -80,10 +80,10 @@ class Ledger:
 
     Attributes:
         title: which sale this is, for people.
-        capacities: tickets put on sale, by the option's id.
-        deleted: options that an operator deleted during the sale, with all that was sold of them.
-        entries: in the order of their answers, for each source.
-        source: the name of this process in the entries that it makes.
+        capacities: tickets put on sale, by option id.
+        deleted: options that an operator deleted during the sale, with everything sold of them.
+        entries: in the order of their answers, per source.
+        source: what this process is called in its own entries.
     """
 
     def __init__(self) -> None:
@@ -94,24 +94,24 @@ class Ledger:
         self.source = uuid.uuid4().hex[:8]
 
     def totals(self) -> Counter[str]:
-        """How many requests there were, by kind and outcome, such as ``purchase refused``."""
+        """The number of requests by kind and outcome, such as ``purchase refused``."""
         return Counter(f"{each.kind} {each.outcome}" for each in self.entries)
 
     def by_option(self) -> dict[str, list[Entry]]:
-        """The entries of each option."""
+        """The entries, by option id."""
         found: dict[str, list[Entry]] = {option_id: [] for option_id in self.capacities}
         for entry in self.entries:
             found[entry.option_id].append(entry)
         return found
 
     def write(self, path: Path) -> None:
-        """Write it as lines of JSON: what was on sale, then an entry a line."""
+        """Write it as JSON lines: what was on sale, then one entry per line."""
         head = _Head(self.title, self.capacities, self.deleted)
         path.write_bytes(msgspec.json.Encoder().encode_lines([head, *self.entries]))
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
-        """The ledger that was written there.
+        """Read a ledger that `write` wrote.
 
         Raises:
             OSError: there is no such file.

@@ -1,7 +1,7 @@
-"""Whether what buyers were shown can be true: reads, and refusals because too little was left.
+"""Can what buyers were shown be true? Checks reads, and refusals because too few were left.
 
-A request takes effect at some moment between its sending and its answer. So a read must show what
-was sold before it was sent, and cannot show what was asked for only after it was answered.
+A request takes effect at some moment between being sent and being answered. So a read must show
+what was sold before it was sent, and cannot show what was requested only after it was answered.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from itertools import accumulate
 from loadtests.proof.ledger import Entry
 
 Finding = tuple[str, str]
-"""What was broken, and the particulars."""
+"""What was broken, and the details."""
 
 
 def contradictions(capacity: int, entries: Sequence[Entry]) -> Iterator[Finding]:
-    """What buyers of an option were shown that cannot be true."""
+    """What the buyers of one option were shown that cannot be true."""
     sources: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         sources[entry.source].append(entry)
     purchases = {source: _purchases(own) for source, own in sources.items()}
     taken = {source: sum(each.quantity for each in own) for source, own in purchases.items()}
     for source, own in sources.items():
-        yield from _too_much(capacity, own, purchases[source])
-        # The clocks of two processes are not compared: others may have taken theirs at any time.
+        yield from _too_many_left(capacity, own, purchases[source])
+        # Clocks of different processes are not compared: other sources may have bought at any time.
         taken_elsewhere = sum(taken.values()) - taken[source]
-        yield from _too_little(capacity - taken_elsewhere, own, purchases[source])
+        yield from _too_few_left(capacity - taken_elsewhere, own, purchases[source])
 
 
 class _Purchase:
-    """All that was sent for a purchase that may be stored."""
+    """All requests for one purchase that may be stored."""
 
     def __init__(self, sends: Sequence[Entry]) -> None:
         self.quantity = max(each.quantity or 0 for each in sends)
@@ -52,13 +52,13 @@ def _purchases(entries: Iterable[Entry]) -> list[_Purchase]:
     return [
         _Purchase(own)
         for user_id, own in sends.items()
-        # A refusal is the last word, as audit.sql has it.
+        # A refusal settles all attempts, as in audit.sql.
         if "acknowledged" in outcomes[user_id] or "refused" not in outcomes[user_id]
     ]
 
 
 class _Running:
-    """What events add up to in the course of time."""
+    """A running total of events over time."""
 
     def __init__(
         self, events: Iterable[tuple[float, int]], combine: Callable[[int, int], int], start: int
@@ -74,10 +74,10 @@ class _Running:
         return self._values[bisect_right(self._times, at)]
 
 
-def _too_much(
+def _too_many_left(
     capacity: int, entries: Sequence[Entry], purchases: Iterable[_Purchase]
 ) -> Iterator[Finding]:
-    """Reads that show tickets which were gone."""
+    """Reads that show tickets that were already gone."""
     reads = [(each, each.left) for each in entries if each.left is not None]
     sold = _Running(
         (
@@ -88,35 +88,35 @@ def _too_much(
         operator.add,
         0,
     )
-    least = _Running(((each.answered_at, left) for each, left in reads), min, capacity)
+    lowest = _Running(((each.answered_at, left) for each, left in reads), min, capacity)
     for read, left in reads:
         if left < 0:
-            yield "a read showed less than nothing", f"{left}"
-        most = least.before(read.sent_at)
-        if left > most:
-            yield "a read showed more than there had been before", f"{left} after {most}"
-        most = capacity - sold.before(read.sent_at)
-        if left > most:
+            yield "a read showed a negative number", f"{left}"
+        left_max = lowest.before(read.sent_at)
+        if left > left_max:
+            yield "a read showed more than an earlier read", f"{left} after {left_max}"
+        left_max = capacity - sold.before(read.sent_at)
+        if left > left_max:
             yield (
-                "a read did not show a purchase that was answered before it",
-                f"{left} where {most} could be left at most",
+                "a read missed a purchase that was acknowledged before it",
+                f"{left}, where at most {left_max} could be left",
             )
 
 
-def _too_little(
+def _too_few_left(
     capacity: int, entries: Sequence[Entry], purchases: Iterable[_Purchase]
 ) -> Iterator[Finding]:
-    """Reads that show tickets gone which nobody can have taken, and refusals that say so."""
+    """Reads, and refusals as sold out, that count tickets as gone that nobody can have bought."""
     taken = _Running(((each.sent_at, each.quantity) for each in purchases), operator.add, 0)
     for entry in entries:
-        least = capacity - taken.until(entry.answered_at)
-        if entry.left is not None and entry.left < least:
+        left_min = capacity - taken.until(entry.answered_at)
+        if entry.left is not None and entry.left < left_min:
             yield (
-                "a read showed tickets gone that nobody had asked for",
-                f"{entry.left} where {least} had to be left at least",
+                "a read showed tickets as gone that nobody had requested",
+                f"{entry.left}, where at least {left_min} must have been left",
             )
-        if entry.code == "sold_out" and entry.quantity is not None and entry.quantity <= least:
+        if entry.code == "sold_out" and entry.quantity is not None and entry.quantity <= left_min:
             yield (
-                "a purchase was refused as sold out though enough was left",
-                f"{entry.quantity} where {least} had to be left at least",
+                "a purchase was refused as sold out although enough were left",
+                f"{entry.quantity}, where at least {left_min} must have been left",
             )

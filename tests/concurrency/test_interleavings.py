@@ -1,4 +1,4 @@
-"""Two buyers, one row: what each sees when the other is in the middle of it."""
+"""Two buyers, one row: what each sees while the other is in the middle of a purchase."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ CALLS = {"for one": _for_one, "for many": _for_many}
 
 
 class Race:
-    """A buyer in the middle of a purchase, and another one who comes meanwhile."""
+    """A first buyer in the middle of a purchase, and a second one who arrives during it."""
 
     def __init__(self, database: str) -> None:
         self.observer = connect(database)
@@ -64,17 +64,17 @@ class Race:
     def first_in_the_middle(
         self, option: Any, quantity: int, purchase: uuid.UUID
     ) -> Iterator[None]:
-        """Within it the first buyer's purchase is made, but not committed."""
+        """Hold the first buyer's transaction open, with the purchase made."""
         with self.first.transaction():
             self.first.execute(PURCHASE, (option, USER, quantity, purchase))
             yield
 
-    def second_comes(self, option: Any, quantity: int, purchase: uuid.UUID) -> Future[Any]:
-        """The second buyer's purchase, which waits for the first one's."""
+    def second_purchases(self, option: Any, quantity: int, purchase: uuid.UUID) -> Future[Any]:
+        """Start the second buyer's purchase, and wait until it is waiting for the first one's."""
         return self.second_calls(PURCHASE, option, USER, quantity, purchase)
 
     def second_calls(self, statement: str, *arguments: object) -> Future[Any]:
-        """A call of the second buyer's, which waits for a lock."""
+        """Start a call of the second buyer, and wait until it is waiting for a lock."""
         call = self._threads.submit(value, self.second, statement, *arguments)
         wait_until_blocked(self.observer, "second", 1)
         return call
@@ -87,7 +87,7 @@ class Race:
         )
 
     def close(self) -> None:
-        # These first: the second one's call may still wait for a lock of theirs.
+        # These first: the second buyer's call may still be waiting for one of their locks.
         self.first.close()
         self.observer.close()
         self._threads.shutdown()
@@ -96,16 +96,16 @@ class Race:
 
 @pytest.fixture
 def race(database: str) -> Iterator[Race]:
-    made = Race(database)
-    yield made
-    made.close()
+    new_race = Race(database)
+    yield new_race
+    new_race.close()
 
 
-def test_of_two_buyers_of_the_last_ticket_one_is_refused(race: Race) -> None:
+def test_one_of_two_buyers_of_the_last_ticket_is_refused(race: Race) -> None:
     option = new_option(race.observer, 1)
 
     with race.first_in_the_middle(option, 1, uuid.uuid4()):
-        second = race.second_comes(option, 1, uuid.uuid4())
+        second = race.second_purchases(option, 1, uuid.uuid4())
 
     with pytest.raises(psycopg.Error, match="1 ticket was asked for, 0 are left") as refusal:
         second.result()
@@ -114,26 +114,26 @@ def test_of_two_buyers_of_the_last_ticket_one_is_refused(race: Race) -> None:
 
 
 def test_without_the_lock_the_last_ticket_is_sold_twice(race: Race) -> None:
-    """The negative control: the interleaving above does find the race when it is there."""
+    """The negative control: the interleaving above does expose the race if there is one."""
     source = BATCH.read_text()
     assert source.count(LOCK) == 1
     race.observer.execute(source.replace(LOCK, ";").encode())
     option = new_option(race.observer, 1)
 
     with race.first_in_the_middle(option, 1, uuid.uuid4()):
-        second = race.second_comes(option, 1, uuid.uuid4())
+        second = race.second_purchases(option, 1, uuid.uuid4())
 
     second.result()
     assert race.sold(option) == 2
     assert value(race.observer, "SELECT missing FROM ticketing.audit_allocations()") == -1
 
 
-def test_tickets_of_a_purchase_that_is_rolled_back_go_to_the_one_who_waits(race: Race) -> None:
+def test_tickets_of_a_rolled_back_purchase_go_to_the_waiting_buyer(race: Race) -> None:
     option = new_option(race.observer, 1)
     purchase = uuid.uuid4()
 
     with race.first_in_the_middle(option, 1, uuid.uuid4()):
-        second = race.second_comes(option, 1, purchase)
+        second = race.second_purchases(option, 1, purchase)
         raise psycopg.Rollback
 
     assert second.result() == purchase
@@ -148,13 +148,13 @@ def test_tickets_of_a_purchase_that_is_rolled_back_go_to_the_one_who_waits(race:
         (2, 1, "1 ticket was asked for, 0 are left"),
     ],
 )
-def test_who_waits_for_the_last_two_tickets_gets_what_is_left_or_is_refused_whole(
+def test_a_buyer_waiting_for_the_last_two_tickets_gets_all_requested_or_none(
     race: Race, first: int, second: int, message: str | None
 ) -> None:
     option, purchase = new_option(race.observer, 2), uuid.uuid4()
 
     with race.first_in_the_middle(option, first, uuid.uuid4()):
-        call = race.second_comes(option, second, purchase)
+        call = race.second_purchases(option, second, purchase)
 
     if message is None:
         assert call.result() == purchase
@@ -165,25 +165,25 @@ def test_who_waits_for_the_last_two_tickets_gets_what_is_left_or_is_refused_whol
     assert value(race.observer, "SELECT count(*) FROM ticketing.audit_allocations()") == 0
 
 
-def test_a_purchase_sent_again_while_the_first_is_not_committed_sells_once(race: Race) -> None:
+def test_a_purchase_resent_before_the_first_attempt_commits_sells_once(race: Race) -> None:
     option = new_option(race.observer, 10)
     purchase = uuid.uuid4()
 
     with race.first_in_the_middle(option, 4, purchase):
-        again = race.second_comes(option, 4, purchase)
+        resent = race.second_purchases(option, 4, purchase)
 
-    assert again.result() == purchase
+    assert resent.result() == purchase
     assert race.sold(option) == 4
 
 
-def test_a_purchase_sent_again_sells_when_the_first_is_rolled_back_after_all(race: Race) -> None:
+def test_a_resent_purchase_sells_if_the_first_attempt_is_rolled_back(race: Race) -> None:
     option, purchase = new_option(race.observer, 4), uuid.uuid4()
 
     with race.first_in_the_middle(option, 4, purchase):
-        again = race.second_comes(option, 4, purchase)
+        resent = race.second_purchases(option, 4, purchase)
         raise psycopg.Rollback
 
-    assert again.result() == purchase
+    assert resent.result() == purchase
     assert race.sold(option) == 4
 
 
@@ -194,35 +194,35 @@ def test_a_purchase_sent_again_sells_when_the_first_is_rolled_back_after_all(rac
         (True, 4, ["exists", "exists_different"]),
         (False, 10, ["created", "exists_different"]),
     ],
-    ids=["committed", "committed, and sold out by it", "rolled back"],
+    ids=["committed", "committed, and it sold the last ticket", "rolled back"],
 )
-def test_a_call_of_many_sent_again_is_busy_until_the_first_is_committed_or_rolled_back(
+def test_a_resent_call_for_many_is_busy_until_the_first_attempt_ends(
     race: Race, is_committed: bool, allocation: int, outcomes: list[str]
 ) -> None:
     option, other = new_option(race.observer, allocation), new_option(race.observer, 1)
     purchase = uuid.uuid4()
-    again = [[option, option], [purchase, purchase], [USER, USER], [4, 3]]
+    resent = [[option, option], [purchase, purchase], [USER, USER], [4, 3]]
     race.second.execute("SET lock_timeout = '1ms'")
 
     with race.first_in_the_middle(option, 4, purchase):
-        assert value(race.second, PURCHASE_OF_MANY, *again) == ["busy", "busy"]
+        assert value(race.second, PURCHASE_OF_MANY, *resent) == ["busy", "busy"]
         one_more = [[option, other], [purchase, uuid.uuid4()], [USER, USER], [4, 1]]
         assert value(race.second, PURCHASE_OF_MANY, *one_more) == ["busy", "created"]
         if not is_committed:
             raise psycopg.Rollback
 
-    assert value(race.second, PURCHASE_OF_MANY, *again) == outcomes
+    assert value(race.second, PURCHASE_OF_MANY, *resent) == outcomes
     assert (race.sold(option), race.sold(other)) == (4, 1)
 
 
 class Crossing:
-    """Two buyers, each with an option in the middle of a purchase, who want the other's too."""
+    """Two buyers, each in the middle of a purchase of one option, who also want the other's."""
 
     def __init__(self, race: Race) -> None:
         self._race = race
         self.mine, self.yours = new_option(race.observer, 5), new_option(race.observer, 5)
         self.first_purchase = uuid.uuid4()
-        # It is the first buyer whom the server takes out of a deadlock.
+        # The server resolves a deadlock at the first buyer's expense.
         race.first.execute("SET deadlock_timeout = '1ms'")
         race.second.execute("SET deadlock_timeout = '1h'")
         race.first.execute("BEGIN")
@@ -231,18 +231,18 @@ class Crossing:
         race.second.execute(PURCHASE, (self.yours, USER, 2, uuid.uuid4()))
 
     def sold(self) -> list[Any]:
-        """What is sold of both options when the transactions have ended."""
+        """The tickets sold of both options, once the transactions have ended."""
         assert value(self._race.observer, "SELECT count(*) FROM ticketing.audit_allocations()") == 0
         return [self._race.sold(option) for option in (self.mine, self.yours)]
 
 
 def of_many(*options: Any) -> tuple[Any, ...]:
-    """A call for a ticket of each option."""
+    """A call for one ticket of each option."""
     purchases = [uuid.uuid4() for _ in options]
     return PURCHASE_OF_MANY, [*options], purchases, [USER for _ in options], [1 for _ in options]
 
 
-def test_calls_of_many_that_share_options_in_opposite_orders_wait_for_nobody(race: Race) -> None:
+def test_calls_for_many_that_share_options_in_opposite_orders_wait_for_nobody(race: Race) -> None:
     crossing = Crossing(race)
 
     one = value(race.first, *of_many(crossing.mine, crossing.yours))
@@ -254,8 +254,8 @@ def test_calls_of_many_that_share_options_in_opposite_orders_wait_for_nobody(rac
     assert crossing.sold() == [3, 3]
 
 
-def test_calls_of_many_that_wait_for_locks_deadlock(race: Race) -> None:
-    """The negative control: the interleaving above does find the deadlock when there is one."""
+def test_calls_for_many_that_wait_for_locks_deadlock(race: Race) -> None:
+    """The negative control: the interleaving above does expose a deadlock if there is one."""
     source = OF_MANY.read_text()
     assert source.count(SKIP_LOCKED) == 1
     race.observer.execute(source.replace(SKIP_LOCKED, "FOR NO KEY UPDATE").encode())
@@ -267,8 +267,8 @@ def test_calls_of_many_that_wait_for_locks_deadlock(race: Race) -> None:
         value(race.first, *of_many(crossing.mine, crossing.yours))
 
 
-def test_of_two_operators_who_deadlock_one_gets_an_error_and_nothing_is_lost(race: Race) -> None:
-    """Each sells two batches in a transaction, of the same options in opposite orders."""
+def test_one_of_two_deadlocked_operators_gets_an_error_and_nothing_is_lost(race: Race) -> None:
+    """Each sells two batches in one transaction, of the same options in opposite orders."""
     crossing = Crossing(race)
     mine = CALLS["for one"](crossing.mine, crossing.first_purchase, 2)
     yours = CALLS["for one"](crossing.yours, uuid.uuid4(), 1)
@@ -279,15 +279,15 @@ def test_of_two_operators_who_deadlock_one_gets_an_error_and_nothing_is_lost(rac
     race.first.execute("ROLLBACK")
     assert other.result() == ["created"]
     race.second.execute("COMMIT")
-    # Of the one who got the error nothing is sold, and it may all be sent again.
+    # Nothing of the failed operator's is sold, and all of it may be resent.
     assert crossing.sold() == [1, 2]
 
-    assert [value(race.first, *again) for again in (mine, yours)] == [["created"]] * 2
+    assert [value(race.first, *call) for call in (mine, yours)] == [["created"]] * 2
     assert crossing.sold() == [3, 3]
 
 
 def pauses(path: Path) -> list[str]:
-    """The function with a pause, once for each place between two of its statements."""
+    """Versions of the function, each with a pause between a different pair of statements."""
     source = path.read_text()
     places = [match.start() for match in re.finditer("\n\n    (?=[A-Za-z-])", source)]
     [begin] = (match.end() for match in re.finditer("^BEGIN$", source, re.MULTILINE))
@@ -301,10 +301,10 @@ def pauses(path: Path) -> list[str]:
         *((source, "for many") for source in pauses(OF_MANY)),
     ],
 )
-def test_the_purchase_of_the_last_tickets_sent_again_is_never_refused(
+def test_a_resent_purchase_of_the_last_tickets_is_never_refused(
     race: Race, source: str, call: str
 ) -> None:
-    """The first sending is committed while the second is between any two of its statements."""
+    """The first attempt commits while the second is between any two of its statements."""
     race.observer.execute(source.encode())
     option, purchase = new_option(race.observer, 2), uuid.uuid4()
 
@@ -318,18 +318,18 @@ def test_the_purchase_of_the_last_tickets_sent_again_is_never_refused(
             "(ticket_option_id, id, user_id, quantity) VALUES (%s, %s, %s, 2)",
             (option, purchase, USER),
         )
-        again = race.second_calls(*CALLS[call](option, purchase, 2))
+        resent = race.second_calls(*CALLS[call](option, purchase, 2))
     race.observer.execute("SELECT pg_advisory_unlock(1)")
 
-    assert again.result() in (["exists"], ["busy"])
+    assert resent.result() in (["exists"], ["busy"])
 
 
 @contextmanager
 def put_on_sale_by_hand(race: Race, source: str, call: str) -> Iterator[tuple[Any, Future[Any]]]:
-    """The option, and the call of the second buyer, who came when it had no tickets.
+    """Give an option tickets by hand during the second buyer's call; return both.
 
-    While that call has its pause, it is given five tickets by hand, and within this the first buyer
-    has taken them all, but not committed.
+    The call begins while the option has no tickets. During its pause the option gets five, and the
+    first buyer takes them all, but has not committed.
     """
     race.observer.execute(source.encode())
     option = new_option(race.observer, 0)
@@ -344,8 +344,8 @@ def put_on_sale_by_hand(race: Race, source: str, call: str) -> Iterator[tuple[An
         yield option, second
 
 
-def after_its_look() -> str:
-    """The function for one option, with a pause where it has found nothing to lock."""
+def paused_after_look() -> str:
+    """The function for one option, with a pause after it has found nothing to lock."""
     source = BATCH.read_text()
     assert source.count(REFUSED_UNLOCKED) == 1
     return source.replace(REFUSED_UNLOCKED, REFUSED_UNLOCKED + PAUSE)
@@ -353,9 +353,9 @@ def after_its_look() -> str:
 
 @pytest.mark.parametrize(
     ("source", "call"),
-    [(after_its_look(), "for one"), *((source, "for many") for source in pauses(OF_MANY))],
+    [(paused_after_look(), "for one"), *((source, "for many") for source in pauses(OF_MANY))],
 )
-def test_what_is_put_on_sale_meanwhile_is_not_sold_without_the_lock(
+def test_tickets_put_on_sale_during_a_call_are_not_sold_without_the_lock(
     race: Race, source: str, call: str
 ) -> None:
     with put_on_sale_by_hand(race, source, call) as (option, second):
@@ -364,12 +364,12 @@ def test_what_is_put_on_sale_meanwhile_is_not_sold_without_the_lock(
     assert race.sold(option) == 5
 
 
-def test_who_sells_what_was_put_on_sale_meanwhile_without_the_lock_oversells(race: Race) -> None:
+def test_selling_tickets_put_on_sale_during_a_call_without_the_lock_oversells(race: Race) -> None:
     """The negative control."""
-    source = after_its_look().replace(PAUSE, PAUSE + UNLOCKED_READ)
+    source = paused_after_look().replace(PAUSE, PAUSE + UNLOCKED_READ)
 
     with put_on_sale_by_hand(race, source, "for one") as (option, second):
-        # It has decided, and wants to write.
+        # It has decided, and is about to write.
         waits_for_the_row = (
             "SELECT count(*) FROM pg_stat_activity "
             "WHERE application_name = 'second' AND wait_event = 'transactionid'"
@@ -380,7 +380,7 @@ def test_who_sells_what_was_put_on_sale_meanwhile_without_the_lock_oversells(rac
     assert race.sold(option) == 6
 
 
-def test_a_locked_option_stops_no_purchase_of_another(race: Race) -> None:
+def test_a_locked_option_blocks_no_purchase_of_a_different_one(race: Race) -> None:
     locked, other = new_option(race.observer, 1), new_option(race.observer, 1)
 
     with race.first_in_the_middle(locked, 1, uuid.uuid4()):
@@ -390,7 +390,7 @@ def test_a_locked_option_stops_no_purchase_of_another(race: Race) -> None:
     assert race.sold(other) == 1
 
 
-def test_an_option_is_read_while_it_is_locked(race: Race) -> None:
+def test_a_locked_option_can_be_read(race: Race) -> None:
     option = new_option(race.observer, 5)
 
     with race.first_in_the_middle(option, 2, uuid.uuid4()):

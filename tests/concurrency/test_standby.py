@@ -1,4 +1,4 @@
-"""Nothing is said to be stored before a synchronous standby has it, however it was found out."""
+"""Nothing is reported as stored before a synchronous standby has it, not even on a resend."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def try_create(_: Any, new: uuid.UUID) -> Call:
 
 
 class Buyer:
-    """Who makes calls, each in a thread, since its commit may wait for the standby."""
+    """Makes calls, in a thread, because a commit may wait for the standby."""
 
     def __init__(self, pair: Pair) -> None:
         self._observer = connect(pair.primary.conninfo)
@@ -65,7 +65,7 @@ class Buyer:
         self._threads = ThreadPoolExecutor(1)
 
     def call(self, call: Call) -> Future[Any]:
-        """A call that has either returned or is committed, and waits for the standby."""
+        """Start a call; wait until it has returned, or has committed and waits for the standby."""
         future = self._threads.submit(value, self._connection, *call)
         waits = "SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = %s"
         wait_for(
@@ -75,7 +75,7 @@ class Buyer:
         return future
 
     def give_up(self) -> None:
-        """Cancel the call as the service does when its time is up: what it did stays committed."""
+        """Cancel the call as the service does after a timeout: what it did stays committed."""
         self._observer.execute("SELECT pg_cancel_backend(%s)", (self._pid,))
 
     def close(self) -> None:
@@ -86,21 +86,21 @@ class Buyer:
 
 @pytest.fixture
 def buyers(pair: Pair) -> Iterator[Callable[[], Buyer]]:
-    made: list[Buyer] = []
+    all_buyers: list[Buyer] = []
 
     def new() -> Buyer:
-        made.append(Buyer(pair))
-        return made[-1]
+        all_buyers.append(Buyer(pair))
+        return all_buyers[-1]
 
     yield new
     pair.standby.resume()
-    for buyer in made:
+    for buyer in all_buyers:
         buyer.close()
 
 
-@pytest.mark.parametrize("allocation", [5, 10], ids=["sold out by it", "tickets left"])
+@pytest.mark.parametrize("allocation", [5, 10], ids=["it sold the last ticket", "tickets left"])
 @pytest.mark.parametrize("call", [purchase_batch, purchase_of_many, purchase, create, try_create])
-def test_a_call_sent_again_returns_when_the_standby_has_what_the_first_one_stored(
+def test_a_resent_call_returns_once_the_standby_has_what_the_first_attempt_stored(
     pair: Pair,
     buyers: Callable[[], Buyer],
     call: Callable[[Any, uuid.UUID], Call],
@@ -115,14 +115,14 @@ def test_a_call_sent_again_returns_when_the_standby_has_what_the_first_one_store
     assert not unknown.done()
     first.give_up()
     unknown.result()
-    again = second.call(sent)
-    assert not again.done()
+    resent = second.call(sent)
+    assert not resent.done()
     pair.standby.resume()
 
-    again.result()
+    resent.result()
 
 
-def test_a_purchase_that_is_stored_is_found_while_its_option_is_locked(
+def test_a_stored_purchase_is_found_while_its_option_is_locked(
     pair: Pair, buyers: Callable[[], Buyer]
 ) -> None:
     with connect(pair.primary.conninfo) as holder:
@@ -138,14 +138,14 @@ def test_a_purchase_that_is_stored_is_found_while_its_option_is_locked(
             "SELECT FROM ticketing_private.ticket_options WHERE id = %s FOR UPDATE", (option,)
         )
 
-        again = second.call(sent)
+        resent = second.call(sent)
 
-        assert not again.done()
+        assert not resent.done()
         pair.standby.resume()
-        assert again.result() == ["exists"]
+        assert resent.result() == ["exists"]
 
 
-def test_what_finds_nothing_stored_writes_nothing_and_waits_for_nobody(
+def test_a_call_that_finds_nothing_stored_writes_nothing_and_waits_for_nobody(
     pair: Pair, buyers: Callable[[], Buyer]
 ) -> None:
     with connect(pair.primary.conninfo) as superuser:
@@ -165,7 +165,7 @@ def test_over_http_nothing_is_acknowledged_before_the_standby_has_it(pair: Pair)
         }
 
         def are_stored(server: Connection) -> bool:
-            """Whether both are, as far as this server knows."""
+            """Whether this server shows both."""
             stored = (
                 "SELECT (SELECT count(*) FROM ticketing.ticket_options WHERE name = %s) "
                 "+ (SELECT count(*) FROM ticketing.purchases WHERE ticket_option_id = %s)"
@@ -176,7 +176,7 @@ def test_over_http_nothing_is_acknowledged_before_the_standby_has_it(pair: Pair)
         with running(DATABASE_URL=url, WORKERS="1", REQUEST_TIMEOUT_SECONDS="1") as service:
 
             def send(path: str) -> tuple[int, str | None]:
-                """The status, and whether it is a replay."""
+                """The status, and whether the answer is a replay."""
                 headers = {"Content-Type": "application/json", "Idempotency-Key": name}
                 sent = json.dumps(bodies[path]).encode()
                 request = urllib.request.Request(service.url + path, sent, headers)
@@ -190,19 +190,19 @@ def test_over_http_nothing_is_acknowledged_before_the_standby_has_it(pair: Pair)
             pair.standby.pause()
             try:
                 first = list(threads.map(send, bodies))
-                # Nobody waits for them any longer. Somebody ends their wait for the standby: they
-                # are committed then, for all to see, but on the primary only.
+                # Their clients have given up. Ending their wait for the standby makes them visible
+                # to all, committed on the primary only.
                 primary.execute(
                     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
                     "WHERE wait_event = 'SyncRep'"
                 )
                 wait_for(lambda: are_stored(primary), "the calls to be committed")
-                again = list(threads.map(send, bodies))
+                resent = list(threads.map(send, bodies))
             finally:
                 pair.standby.resume()
             at_last = list(threads.map(send, bodies))
 
-    assert first == again == [(503, None)] * 2
+    assert first == resent == [(503, None)] * 2
     assert at_last == [(201, "true")] * 2
     with connect(pair.standby.conninfo) as standby:
         wait_for(lambda: are_stored(standby), "the standby to show what it has")

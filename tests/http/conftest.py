@@ -1,4 +1,4 @@
-"""The application in this process, on a database of its own, with every answer checked."""
+"""The application in this process, with a database of its own, and every answer checked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Served(NamedTuple):
 
 @asynccontextmanager
 async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Served]:
-    """A service on the database and with the settings given."""
+    """A service with this database and these settings."""
     database = Database(
         settings.service_conninfo(conninfo),
         pool_size=settings.pool_size,
@@ -62,7 +62,7 @@ async def serving(conninfo: str, settings: Settings) -> AsyncIterator[Served]:
 
 @pytest.fixture(params=["on", "off"], ids=["lane", "plain"])
 def settings(request: pytest.FixtureRequest) -> Settings:
-    """Those of production, with the fast lane and without it."""
+    """Production settings, with and without the fast lane."""
     return Settings(fast_lane=request.param)
 
 
@@ -70,9 +70,9 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 def served(io_loop: IOLoop, database: str, settings: Settings) -> Iterator[Served]:
     """A service that is ready."""
     context = serving(database, settings)
-    made = io_loop.run_sync(context.__aenter__)
-    io_loop.run_sync(made.readiness.wait_until_ready)
-    yield made
+    started = io_loop.run_sync(context.__aenter__)
+    io_loop.run_sync(started.readiness.wait_until_ready)
+    yield started
     io_loop.run_sync(lambda: context.__aexit__(None, None, None))
 
 
@@ -82,11 +82,11 @@ def server(served: Served) -> Server:
 
 
 class Client:
-    """Sends requests, and holds every answer against openapi.json."""
+    """Sends requests, and checks every answer against openapi.json."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        # Of its own and large, so that a race is one.
+        # A client of its own, with many connections, so that a race really is one.
         self._http = SimpleAsyncHTTPClient(max_clients=200, force_instance=True)
 
     async def request(
@@ -98,7 +98,7 @@ class Client:
         raw_body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> HTTPResponse:
-        """Send a request, with ``body`` as JSON or ``raw_body`` as it is."""
+        """Send a request, with ``body`` as JSON or ``raw_body`` as is."""
         sent = dict(headers or {})
         if body is not None:
             raw_body = json.dumps(body).encode()
@@ -125,7 +125,7 @@ class Client:
         return await self.request("POST", path, body=body, headers=headers)
 
     async def new_option(self, allocation: int) -> str:
-        """The path of a new ticket option."""
+        """Create a ticket option, and return its path."""
         answer = await self.post(
             "/ticket_options", {"name": "example", "desc": "", "allocation": allocation}
         )
@@ -133,7 +133,7 @@ class Client:
         return answer.headers["Location"]
 
     async def left(self, option_path: str) -> int:
-        """What can still be purchased of the option."""
+        """The number of tickets left of the option."""
         allocation: int = json.loads((await self.get(option_path)).body)["allocation"]
         return allocation
 
@@ -143,6 +143,6 @@ class Client:
 
 @pytest.fixture
 def client(served: Served) -> Iterator[Client]:
-    made = Client(served.port)
-    yield made
-    made.close()
+    new_client = Client(served.port)
+    yield new_client
+    new_client.close()

@@ -1,4 +1,4 @@
-"""What `tornado.web` can do, on the fast lane as on Tornado's own server."""
+"""What `tornado.web` can do, it can do on the fast lane as on Tornado's own server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.http.wire import HOST, Wire, connected_to, in_chunks, until
 MIB = 1024 * 1024
 DOWNLOAD = bytes(range(256)) * (8 * MIB // 256)
 UNREAD_MAX = 2 * MIB
-"""What an unread answer may fill: the kernel's buffers, and little of the service's memory."""
+"""How much an unread answer may occupy: kernel buffers, and little of the service's memory."""
 
 events: list[str] = []
 """What happened in the handlers."""
@@ -47,11 +47,11 @@ class Streams(RequestHandler):
     head = get
 
 
-class StreamsWhenItMay(RequestHandler):
+class StreamsWhenAllowed(RequestHandler):
     async def get(self) -> None:
         self.write("begun")
         await self.flush()
-        await self.settings["may_go_on"].wait()
+        await self.settings["may_continue"].wait()
         self.finish(" and ended")
 
 
@@ -86,7 +86,7 @@ class NeverEnds(RequestHandler):
         events.append("connection closed")
 
 
-class LosesPatience(RequestHandler):
+class GivesUpFlushing(RequestHandler):
     async def get(self) -> None:
         cut_off = 0
         self.set_header("Content-Length", len(DOWNLOAD))
@@ -96,12 +96,12 @@ class LosesPatience(RequestHandler):
                 await asyncio.wait_for(self.flush(), 0.01)
             except TimeoutError:
                 cut_off += 1
-            except asyncio.TimeoutError:  # what it is called up to Python 3.10
+            except asyncio.TimeoutError:  # its name up to Python 3.10
                 cut_off += 1
-        events.append("lost patience")
+        events.append("gave up")
 
 
-class FailsAfterItWrote(RequestHandler):
+class FailsAfterWriting(RequestHandler):
     async def get(self) -> None:
         self.write("begun")
         await self.flush()
@@ -120,7 +120,7 @@ class WritesLess(RequestHandler):
         self.write("less")
 
 
-class CannotBeMade(RequestHandler):
+class CannotBeCreated(RequestHandler):
     def initialize(self) -> None:
         raise ValueError("a bug")
 
@@ -202,15 +202,15 @@ def application(tmp_path: Path) -> Application:
         [
             (r"/static/(.*)", StaticFileHandler, {"path": str(tmp_path)}),
             (r"/streams", Streams),
-            (r"/when_it_may", StreamsWhenItMay),
+            (r"/when_allowed", StreamsWhenAllowed),
             (r"/downloads", Downloads),
             (r"/at_once/(\d+)", WritesAtOnce),
             (r"/never_ends", NeverEnds),
-            (r"/loses_patience", LosesPatience),
-            (r"/fails_after_it_wrote", FailsAfterItWrote),
+            (r"/gives_up_flushing", GivesUpFlushing),
+            (r"/fails_after_writing", FailsAfterWriting),
             (r"/writes_more", WritesMore),
             (r"/writes_less", WritesLess),
-            (r"/cannot_be_made", CannotBeMade),
+            (r"/cannot_be_created", CannotBeCreated),
             (r"/fails_when_the_client_goes", FailsWhenTheClientGoes),
             (r"/refuses", Refuses),
             (r"/says_close", SaysClose),
@@ -221,19 +221,19 @@ def application(tmp_path: Path) -> Application:
             (r"/refuses_a_stream", RefusesAStream),
             (r"/fails_on_a_stream", FailsOnAStream),
         ],
-        may_go_on=asyncio.Event(),
+        may_continue=asyncio.Event(),
     )
 
 
 @pytest.fixture
-def may_go_on(application: Application) -> asyncio.Event:
-    """What `StreamsWhenItMay` waits for."""
-    event: asyncio.Event = application.settings["may_go_on"]
+def may_continue(application: Application) -> asyncio.Event:
+    """What `StreamsWhenAllowed` waits for."""
+    event: asyncio.Event = application.settings["may_continue"]
     return event
 
 
 def listen() -> tuple[socket.socket, int]:
-    """A listener; the kernel buffers little of what its connections send."""
+    """A listening socket with small send buffers for its connections."""
     listener, port = bind_unused_port()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
     return listener, port
@@ -244,14 +244,14 @@ def lane(io_loop: IOLoop, application: Application) -> Iterator[Lane]:
     async def make() -> Lane:
         return Lane(application, [])
 
-    made = io_loop.run_sync(make)
-    yield made
-    io_loop.run_sync(made.close)
+    new_lane = io_loop.run_sync(make)
+    yield new_lane
+    io_loop.run_sync(new_lane.close)
 
 
 @pytest.fixture
 def port(io_loop: IOLoop, lane: Lane) -> Iterator[int]:
-    """Where the application is served by the lane."""
+    """The port on which the lane serves the application."""
     listener, port = listen()
 
     async def accept() -> Acceptor:
@@ -264,7 +264,7 @@ def port(io_loop: IOLoop, lane: Lane) -> Iterator[int]:
 
 @pytest.fixture
 def plain_port(io_loop: IOLoop, application: Application) -> Iterator[int]:
-    """Where the same application is served by Tornado."""
+    """The port on which Tornado serves the same application."""
     listener, port = listen()
     server = HTTPServer(application)
 
@@ -279,20 +279,20 @@ def plain_port(io_loop: IOLoop, application: Application) -> Iterator[int]:
 
 @pytest.fixture(params=["lane", "plain"])
 def either_port(request: pytest.FixtureRequest) -> int:
-    """Where the application is served, by the one and by the other."""
+    """The port of either server."""
     port: int = request.getfixturevalue({"lane": "port", "plain": "plain_port"}[request.param])
     return port
 
 
-async def told(port: int, sent: bytes) -> tuple[bytes, dict[str, str], bytes]:
-    """The status line, the headers and the rest of what comes until the connection closes."""
+async def received(port: int, sent: bytes) -> tuple[bytes, dict[str, str], bytes]:
+    """The status line, the headers, and everything after them until the connection closes."""
     async with connected_to(port) as wire:
         wire.send_bytes(sent)
         head, _, body = (await wire.rest()).partition(b"\r\n\r\n")
     status_line, _, lines = head.partition(b"\r\n")
     headers = HTTPHeaders.parse(lines.decode("latin-1"))
     del headers["Date"]
-    # To a client of HTTP/1.0 it need not be said, and Tornado does not.
+    # An HTTP/1.0 client need not be told, and Tornado does not tell it.
     headers.pop("Connection", None)
     return status_line, dict(headers.get_all()), body
 
@@ -326,21 +326,21 @@ async def test_both_servers_send_the_same(
 ) -> None:
     for sent in requests():
         with subtests.test(sent[:60].decode()):
-            assert await told(port, sent) == await told(plain_port, sent)
+            assert await received(port, sent) == await received(plain_port, sent)
 
 
-async def test_a_flushed_part_arrives_before_the_next_is_made(
-    either_port: int, may_go_on: asyncio.Event
+async def test_a_flushed_part_arrives_before_the_next_is_written(
+    either_port: int, may_continue: asyncio.Event
 ) -> None:
     async with connected_to(either_port) as wire:
-        wire.send("GET /when_it_may HTTP/1.1", HOST, "Connection: close")
+        wire.send("GET /when_allowed HTTP/1.1", HOST, "Connection: close")
         assert (await wire.reader.readuntil(b"5\r\nbegun\r\n")).startswith(b"HTTP/1.1 200")
-        may_go_on.set()
+        may_continue.set()
 
         assert await wire.rest() == b"a\r\n and ended\r\n0\r\n\r\n"
 
 
-async def test_a_stream_to_an_old_client_ends_with_the_connection(port: int) -> None:
+async def test_a_stream_to_an_http_1_0_client_ends_with_the_connection(port: int) -> None:
     async with connected_to(port) as wire:
         wire.send("GET /streams HTTP/1.0", "Connection: keep-alive")
         head, _, body = (await wire.rest()).partition(b"\r\n\r\n")
@@ -354,14 +354,14 @@ async def test_a_large_download_waits_for_its_reader(either_port: int) -> None:
     async with connected_to(either_port) as wire:
         wire.send("GET /downloads HTTP/1.1", HOST, "Connection: close")
         head = await wire.reader.readuntil(b"\r\n\r\n")
-        await until_it_stands_still()
+        await until_download_stalls()
 
         assert 0 < Downloads.written < UNREAD_MAX
         assert f"Content-Length: {len(DOWNLOAD)}".encode() in head
         assert await wire.rest() == DOWNLOAD
 
 
-async def test_a_large_static_file_is_read_slowly(either_port: int) -> None:
+async def test_a_slow_reader_gets_a_large_static_file(either_port: int) -> None:
     async with connected_to(either_port) as wire:
         wire.send("GET /static/large.bin HTTP/1.1", HOST, "Connection: close")
         await wire.reader.readuntil(b"\r\n\r\n")
@@ -373,8 +373,8 @@ async def test_a_large_static_file_is_read_slowly(either_port: int) -> None:
     assert bytes(taken) == DOWNLOAD
 
 
-async def until_it_stands_still() -> None:
-    """Wait until the handler that writes the download waits for its reader."""
+async def until_download_stalls() -> None:
+    """Wait until the handler that writes the download is waiting for its reader."""
     still = 0
     while still < 200:
         before = Downloads.written
@@ -382,7 +382,7 @@ async def until_it_stands_still() -> None:
         still = still + 1 if before == Downloads.written else 0
 
 
-async def test_a_handler_learns_that_the_client_has_gone(either_port: int) -> None:
+async def test_a_handler_learns_that_its_client_has_left(either_port: int) -> None:
     async with connected_to(either_port) as wire:
         wire.send("GET /never_ends HTTP/1.1", HOST)
         await wire.reader.readexactly(100_000)
@@ -391,7 +391,7 @@ async def test_a_handler_learns_that_the_client_has_gone(either_port: int) -> No
     assert sorted(events) == ["connection closed", "stream closed"]
 
 
-async def test_nothing_is_in_flight_after_the_client_has_gone(lane: Lane, port: int) -> None:
+async def test_nothing_is_in_flight_after_the_client_has_left(lane: Lane, port: int) -> None:
     for path in ("/never_ends", "/downloads", "/fails_when_the_client_goes", "/streams"):
         async with connected_to(port) as wire:
             wire.send(f"GET {path} HTTP/1.1", HOST)
@@ -402,27 +402,27 @@ async def test_nothing_is_in_flight_after_the_client_has_gone(lane: Lane, port: 
 
 async def test_a_handler_may_stop_waiting_for_a_reader(lane: Lane, port: int) -> None:
     async with connected_to(port) as wire:
-        wire.send("GET /loses_patience HTTP/1.1", HOST)
-        await until(lambda: events == ["lost patience"])
+        wire.send("GET /gives_up_flushing HTTP/1.1", HOST)
+        await until(lambda: events == ["gave up"])
 
         await wire.reader.readuntil(b"\r\n\r\n")
         assert await wire.reader.readexactly(len(DOWNLOAD)) == DOWNLOAD
-        await assert_goes_on(wire)
+        await assert_still_works(wire)
     assert lane.in_flight == 0
 
 
-async def assert_goes_on(wire: Wire) -> None:
+async def assert_still_works(wire: Wire) -> None:
     """Fail unless the connection still carries requests and their answers."""
     wire.send("GET /well HTTP/1.1", HOST)
     assert (await wire.any_answer()).body == b"well"
 
 
 @pytest.mark.parametrize("path", ["/writes_more", "/writes_less"])
-async def test_an_answer_of_another_length_than_it_says_ends_the_connection(
+async def test_an_answer_with_the_wrong_length_closes_the_connection(
     lane: Lane, port: int, path: str
 ) -> None:
     async with connected_to(port) as wire:
-        # What comes after it cannot be answered any more, and is not done.
+        # What comes after it can no longer be answered, and is not processed.
         wire.send_bytes(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode() * 2)
         wire.send("GET /well HTTP/1.1", HOST)
 
@@ -432,33 +432,33 @@ async def test_an_answer_of_another_length_than_it_says_ends_the_connection(
     assert not events
 
 
-async def test_a_handler_that_cannot_be_made_is_an_internal_error(
+async def test_a_handler_that_cannot_be_created_is_an_internal_error(
     lane: Lane, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with connected_to(port) as wire:
-        wire.send("GET /cannot_be_made HTTP/1.1", HOST)
+        wire.send("GET /cannot_be_created HTTP/1.1", HOST)
         answer = await wire.any_answer()
 
         assert (answer.status, answer.code) == (500, "internal")
-        await assert_goes_on(wire)
+        await assert_still_works(wire)
     assert lane.in_flight == 0
     [record] = [each for each in caplog.records if each.levelno >= logging.ERROR]
     assert record.exc_info
     assert record.exc_info[0] is ValueError
 
 
-async def test_a_handler_that_fails_after_it_wrote_leaves_nothing_in_flight(
+async def test_a_handler_that_fails_after_writing_leaves_nothing_in_flight(
     lane: Lane, port: int
 ) -> None:
     async with connected_to(port) as wire:
-        wire.send("GET /fails_after_it_wrote HTTP/1.1", HOST)
-        # Tornado ends the answer: it cannot say any more that it is none.
+        wire.send("GET /fails_after_writing HTTP/1.1", HOST)
+        # Tornado ends the answer: it is too late to turn it into an error.
         await wire.reader.readuntil(b"0\r\n\r\n")
-        await assert_goes_on(wire)
+        await assert_still_works(wire)
     assert lane.in_flight == 0
 
 
-async def test_a_handler_that_fails_on_what_is_streamed_to_it_ends_the_connection(
+async def test_a_handler_that_fails_on_a_streamed_body_closes_the_connection(
     lane: Lane, port: int
 ) -> None:
     async with connected_to(port) as wire:
@@ -470,7 +470,7 @@ async def test_a_handler_that_fails_on_what_is_streamed_to_it_ends_the_connectio
     assert not events
 
 
-async def test_a_handler_may_say_that_the_connection_closes(either_port: int) -> None:
+async def test_a_handler_may_ask_for_the_connection_to_close(either_port: int) -> None:
     async with connected_to(either_port) as wire:
         wire.send("GET /says_close HTTP/1.1", HOST)
         answer = await wire.any_answer()
@@ -486,16 +486,16 @@ async def test_a_connection_closes_when_a_handler_says_so(lane: Lane, port: int)
         assert await wire.is_closed()
 
 
-async def test_who_half_closes_gets_the_rest_of_a_stream_and_the_end(
-    lane: Lane, port: int, may_go_on: asyncio.Event
+async def test_a_client_that_half_closes_gets_the_rest_of_a_stream(
+    lane: Lane, port: int, may_continue: asyncio.Event
 ) -> None:
     async with connected_to(port) as wire:
-        wire.send("GET /when_it_may HTTP/1.1", HOST)
+        wire.send("GET /when_allowed HTTP/1.1", HOST)
         await wire.reader.readuntil(b"begun\r\n")
         wire.send_end()
         [connection] = lane.connections
         await until(lambda: has_ended(connection))
-        may_go_on.set()
+        may_continue.set()
 
         assert await wire.rest() == b"a\r\n and ended\r\n0\r\n\r\n"
 
@@ -508,7 +508,7 @@ def unsent_bytes(connection: Connection) -> int:
     return connection._transport.get_write_buffer_size()
 
 
-async def test_who_reads_slowly_is_given_time_and_who_does_not_read_is_cut_off(
+async def test_a_slow_reader_gets_time_and_one_that_stops_reading_is_cut_off(
     lane: Lane, port: int
 ) -> None:
     async with connected_to(port) as wire:
@@ -522,7 +522,7 @@ async def test_who_reads_slowly_is_given_time_and_who_does_not_read_is_cut_off(
                 await wire.reader.readexactly(16 * 1024)
             connection.time_out()
             assert not connection._transport.is_closing()
-        await until_unsent_stands_still(connection)
+        await until_unsent_stalls(connection)
         connection.time_out()
         connection.time_out()
 
@@ -530,7 +530,7 @@ async def test_who_reads_slowly_is_given_time_and_who_does_not_read_is_cut_off(
     assert lane.in_flight == 0
 
 
-async def until_unsent_stands_still(connection: Connection) -> None:
+async def until_unsent_stalls(connection: Connection) -> None:
     still = 0
     while still < 50:
         before = unsent_bytes(connection)
@@ -539,7 +539,7 @@ async def until_unsent_stands_still(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("end", ["idle", "half-closed", "Connection: close"])
-async def test_who_takes_no_answer_is_cut_off_however_little_is_unsent(
+async def test_a_client_that_does_not_read_is_cut_off_however_little_is_unsent(
     lane: Lane, port: int, end: str
 ) -> None:
     async with connected_to(port) as wire:
@@ -565,6 +565,6 @@ async def test_who_takes_no_answer_is_cut_off_however_little_is_unsent(
         await until(lambda: not lane.connections)
 
 
-def test_every_status_line_is_one() -> None:
+def test_every_status_line_is_well_formed() -> None:
     for status in (*range(200, 600), 799):
         assert re.match(rb"HTTP/1\.1 %d [\w' -]+\r\n" % status, response.head(status, ()))

@@ -10,7 +10,7 @@ from tests.http.conftest import Client
 
 USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 
-# With {etag} where the current one stands.
+# {etag} stands for the current one.
 MATCHING = [
     "{etag}",
     "W/{etag}",
@@ -38,7 +38,7 @@ NOT_MATCHING = [
 
 
 async def _paths(client: Client) -> dict[str, str]:
-    """What can be kept: the path of one of each."""
+    """One path of each cacheable kind."""
     option = await client.new_option(allocation=10)
     purchase = await client.post(f"{option}/purchases", {"quantity": 2, "user_id": USER})
     return {
@@ -56,7 +56,9 @@ def assert_not_modified(answer: HTTPResponse, etag: str) -> None:
     assert "Content-Type" not in answer.headers
 
 
-async def test_what_can_be_read_has_a_strong_tag_that_stays_while_it_does(client: Client) -> None:
+async def test_everything_readable_has_a_strong_etag_that_stays_until_it_changes(
+    client: Client,
+) -> None:
     for name, path in (await _paths(client)).items():
         first, second = [await client.get(path) for _ in range(2)]
 
@@ -67,7 +69,7 @@ async def test_what_can_be_read_has_a_strong_tag_that_stays_while_it_does(client
         assert second.body == first.body
 
 
-async def test_different_things_have_different_tags(client: Client) -> None:
+async def test_different_resources_have_different_etags(client: Client) -> None:
     paths = [await client.new_option(allocation=10) for _ in range(3)]
 
     tags = {(await client.get(path)).headers["ETag"] for path in paths}
@@ -75,7 +77,7 @@ async def test_different_things_have_different_tags(client: Client) -> None:
     assert len(tags) == 3
 
 
-async def test_a_request_that_names_the_tag_is_answered_that_nothing_changed(
+async def test_a_request_with_the_current_etag_gets_304(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     for name, path in (await _paths(client)).items():
@@ -88,7 +90,7 @@ async def test_a_request_that_names_the_tag_is_answered_that_nothing_changed(
                 assert_not_modified(await client.request("HEAD", path, headers=header), etag)
 
 
-async def test_a_request_that_names_other_tags_is_answered_in_full(
+async def test_a_request_with_other_etags_is_answered_in_full(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     for name, path in (await _paths(client)).items():
@@ -102,7 +104,7 @@ async def test_a_request_that_names_other_tags_is_answered_in_full(
                 assert answer.body == full.body
 
 
-async def test_a_purchase_changes_the_tag_of_its_option_and_not_its_own(client: Client) -> None:
+async def test_a_purchase_changes_the_etag_of_its_option_and_not_its_own(client: Client) -> None:
     paths = await _paths(client)
     before = {name: (await client.get(path)).headers["ETag"] for name, path in paths.items()}
 
@@ -121,7 +123,7 @@ async def test_a_purchase_changes_the_tag_of_its_option_and_not_its_own(client: 
     assert json.loads(after["option"].body)["allocation"] == 7
 
 
-async def test_any_tag_does_not_make_something_of_nothing(client: Client) -> None:
+async def test_an_asterisk_does_not_match_a_missing_resource(client: Client) -> None:
     path = "/ticket_options/70b751fe-04dd-4dd1-8955-ab9b188ddb1f"
 
     answer = await client.get(path, {"If-None-Match": "*"})
@@ -141,7 +143,7 @@ async def test_a_purchase_ignores_if_none_match(client: Client) -> None:
 
 
 @pytest.mark.parametrize("is_found", [True, False])
-async def test_head_answers_as_get_does_without_the_body(client: Client, is_found: bool) -> None:
+async def test_head_answers_like_get_without_the_body(client: Client, is_found: bool) -> None:
     paths = await _paths(client)
     paths |= {"livez": "/livez", "readyz": "/readyz"}
     if not is_found:
@@ -163,7 +165,7 @@ async def test_head_answers_as_get_does_without_the_body(client: Client, is_foun
     ("method", "header", "status"),
     [("HEAD", "X-Nothing: x", b"200"), ("GET", "If-None-Match: *", b"304")],
 )
-async def test_what_has_no_body_ends_after_its_headers_on_the_wire(
+async def test_an_answer_without_a_body_ends_after_its_headers(
     client: Client, method: str, header: str, status: bytes
 ) -> None:
     option = await client.new_option(allocation=10)

@@ -13,7 +13,7 @@ BUYERS = 64
 
 
 async def buy_until_refused(client: Client, option: str, numbers: random.Random) -> int:
-    """How many tickets the buyer got, of 1 to 5 at a time."""
+    """Buy 1 to 5 tickets at a time until refused; return how many the buyer got."""
     bought = 0
     while True:
         quantity = numbers.randint(1, 5)
@@ -25,7 +25,7 @@ async def buy_until_refused(client: Client, option: str, numbers: random.Random)
         bought += quantity
 
 
-async def test_many_buyers_get_no_more_than_there_is_and_nothing_is_lost(
+async def test_many_buyers_get_no_more_than_was_on_sale_and_nothing_is_lost(
     client: Client, database: str
 ) -> None:
     option = await client.new_option(allocation=1000)
@@ -37,7 +37,7 @@ async def test_many_buyers_get_no_more_than_there_is_and_nothing_is_lost(
     left = await client.left(option)
     assert 0 <= left < 5
     assert sum(bought) == 1000 - left
-    # It was a race: most of the buyers got something.
+    # It really was a race: most buyers got something.
     assert sum(map(bool, bought)) > BUYERS / 2
     with postgres.connect(database) as connection:
         assert connection.execute("SELECT * FROM ticketing.audit_allocations()").fetchall() == []
@@ -46,7 +46,7 @@ async def test_many_buyers_get_no_more_than_there_is_and_nothing_is_lost(
 
 
 @pytest.mark.parametrize("allocation", [1, 10])
-async def test_only_as_many_buyers_get_a_ticket_as_there_are(
+async def test_as_many_buyers_get_a_ticket_as_there_are_tickets(
     client: Client, database: str, allocation: int
 ) -> None:
     option = await client.new_option(allocation)
@@ -65,7 +65,7 @@ async def test_only_as_many_buyers_get_a_ticket_as_there_are(
         assert postgres.value(connection, "SELECT count(*) FROM ticketing.purchases") == allocation
 
 
-async def test_what_is_left_only_ever_goes_down_while_many_buy(client: Client) -> None:
+async def test_the_allocation_only_ever_falls_while_many_buy(client: Client) -> None:
     option = await client.new_option(allocation=300)
     numbers = [random.Random(seed) for seed in range(16)]
     buying = asyncio.gather(*(buy_until_refused(client, option, each) for each in numbers))

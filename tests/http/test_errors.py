@@ -43,16 +43,16 @@ MALFORMED = {
     "a number": b"2",
     "a string": b'"quantity"',
     "an array": b"[]",
-    "an array with what is expected": b"[" + json.dumps(PURCHASE).encode() + b"]",
+    "a valid object in an array": b"[" + json.dumps(PURCHASE).encode() + b"]",
     "an open object": b"{",
     "a closed object": b"}",
-    "an object that ends early": b'{"quantity": 2, "user_id": "406c',
+    "a truncated object": b'{"quantity": 2, "user_id": "406c',
     "two objects": b"{} {}",
     "something after it": b"{} x",
-    "a comma at the end": b'{"quantity": 2,}',
+    "a trailing comma": b'{"quantity": 2,}',
     "single quotes": b"{'quantity': 2}",
     "a comment": b'{"quantity": 2 /* two */}',
-    "a number with a zero before it": b'{"quantity": 02}',
+    "a number with a leading zero": b'{"quantity": 02}',
     "a plus": b'{"quantity": +2}',
     "hexadecimal": b'{"quantity": 0x2}',
     "NaN": b'{"quantity": NaN}',
@@ -60,7 +60,7 @@ MALFORMED = {
     "-Infinity": b'{"quantity": -Infinity}',
     "NaN in an unknown member": b'{"x": NaN}',
     "a line break in a string": b'{"name": "a\nb"}',
-    "an escape that JSON does not know": b'{"name": "\\x41"}',
+    "an escape that JSON does not have": b'{"name": "\\x41"}',
     "a form": b"quantity=2&user_id=406c1d05-bbb2-4e94-b183-7d208c2692e1",
     "UTF-16": json.dumps(PURCHASE).encode("utf-16"),
     "UTF-16 without a mark": json.dumps(PURCHASE).encode("utf-16-le"),
@@ -69,11 +69,11 @@ MALFORMED = {
     "Latin-1": '{"name": "caf\u00e9"}'.encode("latin-1"),
     "a surrogate in UTF-8": b'{"name": "\xed\xa0\x80"}',
     "overlong UTF-8": b'{"name": "\xc0\x80"}',
-    "UTF-8 that ends early": b'{"name": "\xf0\x9f\x8e"}',
+    "truncated UTF-8": b'{"name": "\xf0\x9f\x8e"}',
     "only U+0000": b"\x00",
     "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
     "30000 arrays": b"[" * 30_000 + b"]" * 30_000,
-    "30000 arrays that stay open": b"[" * 30_000,
+    "30000 unclosed arrays": b"[" * 30_000,
     "10000 objects": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
     "30000 arrays in an unknown member": b'{"x":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
     "30000 arrays in a known member": b'{"name":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
@@ -112,7 +112,7 @@ NO_IDS = {
     "with a line break": NOWHERE + "%0A",
     "with U+0000": NOWHERE + "%00",
     "SQL": "'%20OR%20''='",
-    "a folder above": "..",
+    "the parent folder": "..",
 }
 
 NO_ROUTES = [
@@ -148,7 +148,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 
 def assert_problem(answer: HTTPResponse, status: int, code: str) -> dict[str, Any]:
-    """The problem details, if they are exactly what an error with this code has."""
+    """Fail unless these are exactly the problem details for this code; return them."""
     assert answer.code == status, answer.body
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert "X-Request-ID" in answer.headers
@@ -165,14 +165,14 @@ def assert_problem(answer: HTTPResponse, status: int, code: str) -> dict[str, An
 
 @asynccontextmanager
 async def serving(conninfo: str, settings: Settings, **changed: Any) -> AsyncIterator[Client]:
-    """A client of another service, on the database and with these settings changed."""
+    """A client of a second service on the database, with some settings changed."""
     async with conftest.serving(conninfo, replace(settings, **changed)) as served:
         client = Client(served.port)
         yield client
         client.close()
 
 
-async def test_a_body_that_is_no_json_object_is_malformed(
+async def test_a_body_that_is_not_a_json_object_is_malformed(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     for case, body in MALFORMED.items():
@@ -219,7 +219,7 @@ async def test_a_body_that_does_not_say_it_is_json_is_not_read(
     assert await client.left(option) == 10
 
 
-async def test_an_id_that_is_no_uuid_names_nothing(
+async def test_an_id_that_is_not_a_uuid_is_not_found(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     for case, no_id in NO_IDS.items():
@@ -240,7 +240,7 @@ async def test_an_unknown_route_is_not_found(client: Client, subtests: pytest.Su
                 assert_problem(await client.request(method, path), 404, "not_found")
 
 
-async def test_a_method_that_a_route_does_not_have_is_not_allowed(
+async def test_a_method_that_a_route_lacks_is_not_allowed(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     for path, allowed in ALLOWED.items():
@@ -295,15 +295,15 @@ async def test_a_reused_key_and_a_malformed_one_are_problems(client: Client) -> 
 
 
 BREAKS = {
-    "a function is gone": (
+    "a function is missing": (
         "DROP FUNCTION ticketing.purchase_tickets(uuid, uuid[], uuid[], integer[])"
     ),
     "the functions may not be called": (
         "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ticketing FROM ticketing_service"
     ),
     "the schema may not be used": "REVOKE USAGE ON SCHEMA ticketing FROM ticketing_service",
-    "the schema is gone": "DROP SCHEMA ticketing CASCADE",
-    "a table is gone": "DROP TABLE ticketing_private.purchases CASCADE",
+    "the schema is missing": "DROP SCHEMA ticketing CASCADE",
+    "a table is missing": "DROP TABLE ticketing_private.purchases CASCADE",
     "the database is read-only": "ALTER DATABASE {} SET default_transaction_read_only = on",
 }
 
@@ -317,7 +317,7 @@ async def test_a_database_that_cannot_be_used_is_worth_a_retry(
         option = await client.new_option(allocation=10)
         with postgres.connect(database) as connection:
             connection.execute(sql.SQL(broken_by).format(sql.Identifier(connection.info.dbname)))
-            # A setting of the database holds for connections to come.
+            # A database setting applies to new connections only.
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND application_name = 'ticket-allocation'"
@@ -328,7 +328,7 @@ async def test_a_database_that_cannot_be_used_is_worth_a_retry(
         assert_problem(answer, 503, "unavailable")
 
 
-async def test_an_unforeseen_failure_tells_nothing_about_itself(
+async def test_an_unexpected_failure_reveals_nothing_about_itself(
     client: Client, database: str
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -346,7 +346,7 @@ async def test_an_unforeseen_failure_tells_nothing_about_itself(
     assert await client.left(option) == 10
 
 
-async def test_a_value_that_only_the_database_refuses_is_invalid(
+async def test_a_value_refused_only_by_the_database_is_invalid(
     client: Client, database: str
 ) -> None:
     with postgres.connect(database) as connection:
@@ -378,7 +378,7 @@ async def test_a_purchase_that_waits_too_long_for_a_lock_is_refused_and_takes_no
         assert await client.left(option) == 10
 
 
-async def test_a_purchase_whose_option_is_locked_is_sent_again_until_it_is_not(
+async def test_a_purchase_of_a_locked_option_is_resent_until_it_is_unlocked(
     settings: Settings,
     database: str,
 ) -> None:
@@ -387,7 +387,7 @@ async def test_a_purchase_whose_option_is_locked_is_sent_again_until_it_is_not(
         option = await client.new_option(allocation=10)
         with (
             postgres.connect(database) as locker,
-            # A transaction sees the other sessions as they were when it first looked.
+            # Within a transaction, pg_stat_activity is a snapshot.
             postgres.connect(database) as observer,
             locker.transaction(),
         ):
@@ -402,7 +402,7 @@ async def test_a_purchase_whose_option_is_locked_is_sent_again_until_it_is_not(
         assert await client.left(option) == 10 - PURCHASE["quantity"]
 
 
-async def test_a_call_whose_wait_for_a_lock_timed_out_is_sent_once_more(
+async def test_a_call_that_times_out_on_a_lock_is_resent_once(
     settings: Settings, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "api.database.calls")
@@ -413,13 +413,13 @@ async def test_a_call_whose_wait_for_a_lock_timed_out_is_sent_once_more(
             new = {"name": "a", "desc": "", "allocation": 10}
             created = asyncio.create_task(client.post("/ticket_options", new))
             resent = "resending a call: canceling statement due to lock timeout"
-            while resent not in caplog.text:  # noqa: ASYNC110, the log tells nobody of a line
+            while resent not in caplog.text:  # noqa: ASYNC110, the log has no way to notify
                 await asyncio.sleep(0.01)
 
         assert (await created).code == 201
 
 
-async def test_too_many_waiting_purchases_are_refused_at_once_and_the_others_made(
+async def test_purchases_beyond_the_queue_are_refused_at_once_and_the_others_made(
     settings: Settings,
     database: str,
 ) -> None:
@@ -428,7 +428,7 @@ async def test_too_many_waiting_purchases_are_refused_at_once_and_the_others_mad
         option = await client.new_option(allocation=100)
         with postgres.connect(database) as connection, connection.transaction():
             _lock_options(connection)
-            # One is under way, two wait for it.
+            # One is in flight, two are queued behind it.
             pending: set[asyncio.Task[HTTPResponse]] = {
                 asyncio.create_task(client.post(f"{option}/purchases", PURCHASE)) for _ in range(20)
             }
@@ -436,16 +436,16 @@ async def test_too_many_waiting_purchases_are_refused_at_once_and_the_others_mad
             while len(pending) > 3:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 refused += [task.result() for task in done]
-        made = await asyncio.gather(*pending)
+        answers = await asyncio.gather(*pending)
 
         for answer in refused:
             problem = assert_problem(answer, 503, "overloaded")
             assert "Nothing was stored" in problem["detail"]
-        assert [answer.code for answer in made] == [201, 201, 201]
+        assert [answer.code for answer in answers] == [201, 201, 201]
         assert await client.left(option) == 100 - 3 * PURCHASE["quantity"]
 
 
-async def test_a_database_that_stays_away_is_worth_a_retry(
+async def test_a_database_that_stays_down_is_worth_a_retry(
     settings: Settings, database: str, postgres_18: Server
 ) -> None:
     async with serving(database, settings, request_timeout_seconds=0.3) as client:
@@ -479,7 +479,7 @@ async def test_a_database_that_stays_away_is_worth_a_retry(
         assert (await client.get("/livez")).code == 200
 
 
-async def test_a_database_that_is_not_migrated_is_served_once_it_is(
+async def test_an_unmigrated_database_is_served_once_it_is_migrated(
     settings: Settings, postgres_18: Server
 ) -> None:
     with postgres_18.database(template="template1") as empty:
@@ -494,7 +494,7 @@ async def test_a_database_that_is_not_migrated_is_served_once_it_is(
                 assert_problem(answer, 503, "unavailable")
             for path in ("/livez", "/openapi.json"):
                 assert (await client.get(path)).code == 200
-            # What is wrong with a request is said all the same.
+            # Invalid requests are still told what is wrong.
             assert_problem(await client.post("/ticket_options", {}), 422, "invalid")
             assert_problem(await client.get("/nothing"), 404, "not_found")
 
@@ -520,10 +520,10 @@ async def test_a_database_of_another_version_is_not_used_until_it_is_migrated(
 
         migrate.migrate(database)
         ready = await client.get("/readyz")
-        made = await client.post(f"/ticket_options/{option_id}/purchases", PURCHASE)
+        purchase = await client.post(f"/ticket_options/{option_id}/purchases", PURCHASE)
 
         assert_problem(refused, 503, "unavailable")
-        assert (ready.code, made.code) == (200, 201)
+        assert (ready.code, purchase.code) == (200, 201)
         assert await client.left(f"/ticket_options/{option_id}") == 8
 
 
@@ -541,7 +541,7 @@ def _lock_options(connection: psycopg.Connection[Any]) -> None:
 async def _post_raw(
     client: Client, path: str, content_type: str | None, body: bytes | None
 ) -> HTTPResponse:
-    """POST over a plain connection: Tornado's client always sends a Content-Type."""
+    """POST over a raw connection: Tornado's client always sends a Content-Type."""
     host, _, port = client.url.removeprefix("http://").partition(":")
     lines = [f"POST {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
     lines += [f"Content-Type: {content_type}"] if content_type is not None else []

@@ -81,17 +81,17 @@ def code(answer: HTTPResponse) -> Any:
     return json.loads(answer.body)["code"]
 
 
-async def test_the_same_key_with_the_same_body_takes_once_and_answers_the_same(
+async def test_the_same_key_and_body_take_tickets_once_and_get_the_same_answer(
     client: Client,
 ) -> None:
     option = await client.new_option(allocation=10)
 
     first = await purchase(client, option, "key")
-    again = [await purchase(client, option, "key") for _ in range(3)]
+    retried = [await purchase(client, option, "key") for _ in range(3)]
 
     assert first.code == 201
     assert "Idempotent-Replayed" not in first.headers
-    for answer in again:
+    for answer in retried:
         assert answer.code == 201
         assert answer.body == first.body == b""
         assert answer.headers["Location"] == first.headers["Location"]
@@ -99,7 +99,7 @@ async def test_the_same_key_with_the_same_body_takes_once_and_answers_the_same(
     assert await client.left(option) == 8
 
 
-async def test_the_purchase_of_a_key_can_be_read(client: Client) -> None:
+async def test_a_purchase_made_with_a_key_can_be_read(client: Client) -> None:
     option = await client.new_option(allocation=10)
     location = (await purchase(client, option, "key", quantity=3)).headers["Location"]
 
@@ -108,7 +108,7 @@ async def test_the_purchase_of_a_key_can_be_read(client: Client) -> None:
     assert (stored["quantity"], stored["user_id"]) == (3, USER)
 
 
-async def test_the_same_key_with_another_quantity_is_refused_and_takes_nothing(
+async def test_the_same_key_with_a_different_quantity_is_refused_and_takes_nothing(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -145,7 +145,7 @@ async def test_a_key_is_the_same_bare_and_quoted(client: Client, subtests: pytes
             assert await client.left(option) == 8
 
 
-async def test_another_key_is_another_purchase(client: Client) -> None:
+async def test_a_different_key_is_a_different_purchase(client: Client) -> None:
     option = await client.new_option(allocation=100)
     keys = ["key", "Key", "key2", "k ey", "k  ey", '" key"', '"key "', "key,"]
 
@@ -179,7 +179,7 @@ async def test_each_option_has_keys_of_its_own(client: Client) -> None:
     assert [await client.left(option) for option in options] == [8, 8]
 
 
-async def test_the_case_of_ids_does_not_make_another_purchase(client: Client) -> None:
+async def test_the_case_of_ids_does_not_make_a_different_purchase(client: Client) -> None:
     option = await client.new_option(allocation=10)
     shouted = f"/ticket_options/{option.rpartition('/')[2].upper()}"
 
@@ -191,15 +191,15 @@ async def test_the_case_of_ids_does_not_make_another_purchase(client: Client) ->
     assert await client.left(option) == 8
 
 
-async def test_a_replay_is_answered_after_the_last_ticket_is_gone(client: Client) -> None:
+async def test_a_retry_is_replayed_even_after_the_last_ticket_is_sold(client: Client) -> None:
     option = await client.new_option(allocation=5)
     first = await purchase(client, option, "key", quantity=4)
     await purchase(client, option, None, quantity=1)
 
-    again = await purchase(client, option, "key", quantity=4)
+    retried = await purchase(client, option, "key", quantity=4)
 
-    assert (again.code, replayed(again)) == (201, True)
-    assert again.headers["Location"] == first.headers["Location"]
+    assert (retried.code, replayed(retried)) == (201, True)
+    assert retried.headers["Location"] == first.headers["Location"]
     assert await client.left(option) == 0
 
 
@@ -212,15 +212,15 @@ async def test_a_refused_attempt_leaves_its_key_free(client: Client) -> None:
         await purchase(client, option, "key", user_id="me"),
         await purchase(client, f"/ticket_options/{uuid.uuid4()}", "key"),
     ]
-    tried_again = await purchase(client, option, "key", quantity=2)
+    retried = await purchase(client, option, "key", quantity=2)
 
     assert [answer.code for answer in refused] == [409, 422, 422, 404]
-    assert tried_again.code == 201
-    assert not replayed(tried_again)
+    assert retried.code == 201
+    assert not replayed(retried)
     assert await client.left(option) == 0
 
 
-async def test_purchases_with_one_key_at_the_same_moment_take_once(client: Client) -> None:
+async def test_concurrent_purchases_with_one_key_take_tickets_once(client: Client) -> None:
     option = await client.new_option(allocation=100)
 
     answers = await asyncio.gather(*(purchase(client, option, "key") for _ in range(40)))
@@ -231,7 +231,9 @@ async def test_purchases_with_one_key_at_the_same_moment_take_once(client: Clien
     assert await client.left(option) == 98
 
 
-async def test_of_different_quantities_with_one_key_only_one_is_purchased(client: Client) -> None:
+async def test_only_one_of_several_quantities_with_the_same_key_is_purchased(
+    client: Client,
+) -> None:
     option = await client.new_option(allocation=100)
 
     answers = await asyncio.gather(
@@ -244,7 +246,7 @@ async def test_of_different_quantities_with_one_key_only_one_is_purchased(client
     assert await client.left(option) == 100 - bought
 
 
-async def test_a_replay_answers_with_the_same_representation(client: Client) -> None:
+async def test_a_replay_returns_the_same_representation(client: Client) -> None:
     option = await client.new_option(allocation=10)
 
     answers = [
@@ -283,15 +285,15 @@ async def test_a_malformed_key_is_refused_and_takes_nothing(
     assert await client.left(option) == 10
 
 
-async def test_the_same_key_with_the_same_option_creates_once_and_answers_the_same(
+async def test_the_same_key_and_option_create_one_option_and_get_the_same_answer(
     client: Client,
 ) -> None:
     first = await create(client, "key")
-    again = [await create(client, "key") for _ in range(3)]
+    retried = [await create(client, "key") for _ in range(3)]
 
     assert first.code == 201
     assert not replayed(first)
-    for answer in again:
+    for answer in retried:
         assert answer.code == 201
         assert answer.body == first.body
         assert answer.headers["Location"] == first.headers["Location"]
@@ -299,7 +301,7 @@ async def test_the_same_key_with_the_same_option_creates_once_and_answers_the_sa
     assert (await client.get(first.headers["Location"])).body == first.body
 
 
-async def test_an_option_sent_again_after_sales_is_answered_as_it_was_created(
+async def test_a_creation_retried_after_sales_is_answered_as_it_was_created(
     client: Client,
 ) -> None:
     first = await create(client, "key")
@@ -307,17 +309,17 @@ async def test_an_option_sent_again_after_sales_is_answered_as_it_was_created(
     for left in (7, 0):
         await purchase(client, option, None, quantity=await client.left(option) - left)
 
-        again = await create(client, "key")
+        retried = await create(client, "key")
 
-        assert (again.code, again.body) == (201, first.body)
-        assert replayed(again)
+        assert (retried.code, retried.body) == (201, first.body)
+        assert replayed(retried)
         assert await client.left(option) == left
 
 
 @pytest.mark.parametrize(
     "members", [{"name": "other"}, {"desc": ""}, {"allocation": 11}, {"allocation": 8}]
 )
-async def test_the_same_key_with_another_option_is_refused_and_changes_nothing(
+async def test_the_same_key_with_a_different_option_is_refused_and_changes_nothing(
     client: Client, members: dict[str, Any]
 ) -> None:
     first = await create(client, "key")
@@ -333,7 +335,7 @@ async def test_the_same_key_with_another_option_is_refused_and_changes_nothing(
     assert replayed(await create(client, "key"))
 
 
-async def test_another_key_is_another_option_and_so_is_none(client: Client) -> None:
+async def test_a_different_key_or_none_makes_a_different_option(client: Client) -> None:
     keys = ["key", "Key", "key2", "k ey", '" key"', None, None]
 
     answers = [await create(client, key) for key in keys]
@@ -343,7 +345,7 @@ async def test_another_key_is_another_option_and_so_is_none(client: Client) -> N
     assert len({answer.headers["Location"] for answer in answers}) == len(keys)
 
 
-async def test_a_key_of_an_option_is_the_same_bare_and_quoted(client: Client) -> None:
+async def test_an_options_key_is_the_same_bare_and_quoted(client: Client) -> None:
     first, second = await create(client, "a b"), await create(client, '"a b"')
 
     assert replayed(second)
@@ -358,11 +360,11 @@ async def test_a_refused_creation_leaves_its_key_free(client: Client) -> None:
             "POST", "/ticket_options", raw_body=b"{", headers={"Idempotency-Key": "key"}
         ),
     ]
-    tried_again = await create(client, "key")
+    retried = await create(client, "key")
 
     assert [answer.code for answer in refused] == [422, 422, 400]
-    assert tried_again.code == 201
-    assert not replayed(tried_again)
+    assert retried.code == 201
+    assert not replayed(retried)
 
 
 async def test_a_malformed_key_creates_nothing(
@@ -378,7 +380,7 @@ async def test_a_malformed_key_creates_nothing(
         assert value(connection, "SELECT count(*) FROM ticketing.ticket_options") == 0
 
 
-async def test_creations_with_one_key_at_the_same_moment_make_one_option(
+async def test_concurrent_creations_with_one_key_make_one_option(
     client: Client, database: str
 ) -> None:
     answers = await asyncio.gather(*(create(client, "key") for _ in range(40)))
@@ -390,7 +392,7 @@ async def test_creations_with_one_key_at_the_same_moment_make_one_option(
         assert value(connection, "SELECT count(*) FROM ticketing.ticket_options") == 1
 
 
-async def test_of_different_options_with_one_key_only_one_is_created(client: Client) -> None:
+async def test_only_one_of_several_options_with_the_same_key_is_created(client: Client) -> None:
     answers = await asyncio.gather(
         *(create(client, "key", allocation=allocation) for allocation in range(20))
     )
@@ -401,10 +403,10 @@ async def test_of_different_options_with_one_key_only_one_is_created(client: Cli
 
 
 @pytest.mark.parametrize("is_committed", [True, False], ids=["committed", "rolled back"])
-async def test_a_creation_sent_again_waits_for_the_first_one(
+async def test_a_retried_creation_waits_for_the_first_one(
     client: Client, database: str, is_committed: bool
 ) -> None:
-    """The first is in the middle of its transaction, in psql."""
+    """The first one is in the middle of a transaction, in psql."""
     option_id = option_uuid("key")
     with connect(database) as first, connect(database) as observer:
         first.execute("BEGIN")
@@ -412,15 +414,15 @@ async def test_a_creation_sent_again_waits_for_the_first_one(
             "SELECT ticketing.try_create_ticket_option(%s, %s, %s, %s)",
             (option_id, *OPTION.values()),
         )
-        again = asyncio.ensure_future(create(client, "key"))
+        retried = asyncio.ensure_future(create(client, "key"))
         blocked = (
             "SELECT count(*) FROM pg_stat_activity "
             "WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         await asyncio.to_thread(wait_for, lambda: value(observer, blocked) == 1, "the second")
-        assert not again.done()
+        assert not retried.done()
         first.execute("COMMIT" if is_committed else "ROLLBACK")
-        answer = await again
+        answer = await retried
 
     assert answer.code == 201
     assert answer.headers["Location"] == f"/ticket_options/{option_id}"
@@ -440,8 +442,8 @@ async def test_options_and_purchases_have_keys_of_their_own(client: Client) -> N
     assert await client.left(option) == 8
 
 
-async def test_an_option_is_at_the_same_place_for_a_key_for_good(client: Client) -> None:
-    """What is stored was made with it, so another version must not make another id."""
+async def test_a_key_always_gives_the_same_option_id(client: Client) -> None:
+    """Stored ids were derived this way, so no later version may derive different ones."""
     answer = await create(client, "key")
 
     assert answer.headers["Location"] == "/ticket_options/cbf0d7ef-fcf4-5cdf-b52a-3329e0c588e3"

@@ -33,19 +33,19 @@ def purchase(option: str, *headers: str) -> bytes:
     return message(f"POST {option}/purchases HTTP/1.1", HOST, JSON, length, *headers, body=PURCHASE)
 
 
-async def test_who_never_reads_its_answers_is_not_read_any_more(client: Client, lane: Lane) -> None:
+async def test_a_client_that_never_reads_is_no_longer_read_from(client: Client, lane: Lane) -> None:
     async with connected(client) as wire:
         wire.send_bytes(get(HOST, target="/openapi.json") * 20_000)
-        connection = await first_that_waits(lane)
+        connection = await first_with_waiting_requests(lane)
         await until(lambda: connection._is_writing_paused)
-        stands_still = 0
-        while stands_still < 100:
+        unchanged = 0
+        while unchanged < 100:
             before = len(connection._waiting)
             await asyncio.sleep(0)
-            stands_still = stands_still + 1 if len(connection._waiting) == before else 0
+            unchanged = unchanged + 1 if len(connection._waiting) == before else 0
 
         assert connection._is_reading_paused
-        # Read ahead is one piece at most, and unsent are few answers.
+        # At most one chunk was read ahead, and few answers are unsent.
         assert len(connection._waiting) <= READ_BYTES_MAX // 40
         assert connection._transport.get_write_buffer_size() < 300_000
         assert (await client.get("/livez")).code == 200
@@ -53,7 +53,7 @@ async def test_who_never_reads_its_answers_is_not_read_any_more(client: Client, 
     await until(lambda: lane.in_flight == 0)
 
 
-async def first_that_waits(lane: Lane) -> lane_connection.Connection:
+async def first_with_waiting_requests(lane: Lane) -> lane_connection.Connection:
     while True:
         for each in lane.connections:
             if each._waiting:
@@ -61,7 +61,7 @@ async def first_that_waits(lane: Lane) -> lane_connection.Connection:
         await asyncio.sleep(0)
 
 
-async def test_everything_is_answered_once_its_client_reads(client: Client) -> None:
+async def test_everything_is_answered_once_the_client_reads(client: Client) -> None:
     count = 500
     async with connected(client) as wire:
         wire.send_bytes(get(HOST, target="/openapi.json") * count)
@@ -70,7 +70,7 @@ async def test_everything_is_answered_once_its_client_reads(client: Client) -> N
         await assert_works(wire)
 
 
-async def test_while_a_request_waits_no_more_is_read_than_one_piece(
+async def test_at_most_one_chunk_is_read_while_a_request_waits(
     client: Client, lane: Lane, database: str
 ) -> None:
     option = await client.new_option(allocation=100_000)
@@ -78,7 +78,7 @@ async def test_while_a_request_waits_no_more_is_read_than_one_piece(
         with postgres.connect(database) as connection, connection.transaction():
             connection.execute("SELECT FROM ticketing_private.ticket_options FOR UPDATE")
             wire.send_bytes(purchase(option) * 300)
-            waiting = await first_that_waits(lane)
+            waiting = await first_with_waiting_requests(lane)
             await until(lambda: waiting._is_reading_paused)
 
             assert lane.in_flight <= 2 * READ_BYTES_MAX // len(purchase(option)) + 2
@@ -88,7 +88,7 @@ async def test_while_a_request_waits_no_more_is_read_than_one_piece(
 
 
 @pytest.mark.parametrize("upgrade", ["Upgrade: h2c", "Upgrade: websocket", "Upgrade: x"])
-async def test_upgrades_are_declined_however_many_come(client: Client, upgrade: str) -> None:
+async def test_any_number_of_upgrades_is_declined(client: Client, upgrade: str) -> None:
     sent = get("Host:", "Connection:upgrade", upgrade.replace(" ", ""))
     count = 3 * READ_BYTES_MAX // len(sent)
     async with connected(client) as wire:
@@ -99,7 +99,7 @@ async def test_upgrades_are_declined_however_many_come(client: Client, upgrade: 
 
 
 @pytest.mark.parametrize("framing", ["Content-Length", "Transfer-Encoding"])
-async def test_the_body_of_an_upgrade_is_a_body_wherever_it_is_cut(
+async def test_the_body_of_an_upgrade_is_read_wherever_it_is_split(
     client: Client, database: str, framing: str
 ) -> None:
     upgrade = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAAA")
@@ -120,7 +120,7 @@ async def test_the_body_of_an_upgrade_is_a_body_wherever_it_is_cut(
 
 
 @pytest.mark.parametrize("expectation", ["100-continue", "100-Continue", "100-CONTINUE"])
-async def test_a_client_that_expects_to_be_told_is_told(client: Client, expectation: str) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(client: Client, expectation: str) -> None:
     async with connected(client) as wire:
         wire.send(
             "POST /ticket_options HTTP/1.1",
@@ -135,11 +135,11 @@ async def test_a_client_that_expects_to_be_told_is_told(client: Client, expectat
         assert (await wire.answer("POST", "/ticket_options")).status == 201
 
 
-async def test_who_need_not_be_told_to_continue_is_not(client: Client) -> None:
+async def test_a_client_that_need_not_wait_gets_no_100_continue(client: Client) -> None:
     expect = "Expect: 100-continue"
     for sent in (
         message("POST /ticket_options HTTP/1.0", JSON, "Content-Length: 42", expect, body=b"{"),
-        post(HOST, "Content-Length: 42", expect),  # the body is there already
+        post(HOST, "Content-Length: 42", expect),  # the body has already arrived
         post(HOST, "Content-Length: 0", expect, body=b""),
         get(HOST, expect),
         post(HOST, "Content-Length: 42", "Expect: 200-ok"),
@@ -150,7 +150,7 @@ async def test_who_need_not_be_told_to_continue_is_not(client: Client) -> None:
             assert b" 100 " not in await wire.reader.readuntil(b"\r\n\r\n")
 
 
-async def test_a_client_is_told_to_continue_when_it_is_its_turn(
+async def test_100_continue_is_sent_only_when_its_request_is_next(
     client: Client, lane: Lane, database: str
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -186,7 +186,7 @@ async def test_a_client_is_told_to_continue_when_it_is_its_turn(
         (b"GET /livez HTTP/1.0\r\nConnection: Keep-Alive, TE\r\n\r\n", False),
     ],
 )
-async def test_a_connection_is_kept_as_the_rfc_says(
+async def test_a_connection_is_kept_open_as_the_rfc_says(
     client: Client, sent: bytes, closes: bool
 ) -> None:
     async with connected(client) as wire:
@@ -214,12 +214,14 @@ async def test_http_1_0_has_no_transfer_codings(client: Client, database: str, c
         assert await wire.is_closed()
 
 
-async def test_who_half_closes_is_answered(client: Client, lane: Lane, database: str) -> None:
+async def test_a_client_that_half_closes_is_answered(
+    client: Client, lane: Lane, database: str
+) -> None:
     option = await client.new_option(allocation=10)
     for target in (
         option,
         f"http://a{option}",
-    ):  # the one is hot, the other goes to the application
+    ):  # one is hot, the other goes to the application
         async with connected(client) as wire:
             with postgres.connect(database) as connection, connection.transaction():
                 connection.execute("SELECT FROM ticketing_private.ticket_options FOR UPDATE")
@@ -233,7 +235,7 @@ async def test_who_half_closes_is_answered(client: Client, lane: Lane, database:
     assert await client.left(option) == 6
 
 
-async def test_the_length_of_a_body_may_have_zeros_before_it(client: Client) -> None:
+async def test_a_content_length_may_have_leading_zeros(client: Client) -> None:
     async with connected(client) as wire:
         wire.send_bytes(post(HOST, f"Content-Length: {'0' * 5_000}42"))
         assert (await wire.answer("POST", "/ticket_options")).status == 201
@@ -242,7 +244,7 @@ async def test_the_length_of_a_body_may_have_zeros_before_it(client: Client) -> 
         await assert_works(wire)
 
 
-async def test_a_pause_between_requests_is_timed_from_the_last_answer(
+async def test_the_idle_timeout_starts_at_the_last_answer(
     client: Client, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "HEAD_TIMEOUT_SECONDS", 1_000.0)
@@ -254,5 +256,5 @@ async def test_a_pause_between_requests_is_timed_from_the_last_answer(
             assert connection.deadline >= before + 1_000
         wire.send_bytes(b"G")
         await until(lambda: connection._arriving is not None)
-        # Bytes that do not make a head win no time.
+        # Bytes that do not complete a head buy no time.
         assert connection.deadline <= lane.time() + 1_000

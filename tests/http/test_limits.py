@@ -27,7 +27,7 @@ KIB = 1024
 
 
 def option_of(size: int) -> bytes:
-    """A good body of this size."""
+    """A valid body of this size."""
     return b'{"name": "a", "desc": "", "allocation": 1}'.ljust(size)
 
 
@@ -36,7 +36,7 @@ def test_the_limits_are_those_of_the_contract() -> None:
     assert DISCARDED_BYTES_MAX == 1024 * KIB
 
 
-async def test_a_body_of_64_kib_is_read_and_one_that_is_larger_is_refused(
+async def test_a_body_of_64_kib_is_read_and_a_larger_one_is_refused(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     expected = {
@@ -60,15 +60,15 @@ async def test_a_body_of_64_kib_is_read_and_one_that_is_larger_is_refused(
 
                     assert answer.status == status
                     assert status == 201 or answer.code == "body_too_large"
-                    # The connection goes on, also after a refusal.
+                    # The connection stays open, even after a refusal.
                     await assert_works(wire)
 
 
 @LANE_ONLY
-async def test_a_body_that_says_it_is_over_1_mib_is_refused_before_it_is_sent(
+async def test_a_body_declared_as_over_1_mib_is_refused_before_it_is_sent(
     client: Client, server: Server, subtests: pytest.Subtests
 ) -> None:
-    # What has more than 64 bits is a number to nobody.
+    # 18 nines just fit into 64 bits, and no parser reads longer numbers.
     for length in (f"{1024 * KIB + 1}", "9" * 18):
         with subtests.test(length[:30]):
             async with connected(client) as wire:
@@ -87,7 +87,7 @@ async def test_a_body_that_says_it_is_over_1_mib_is_refused_before_it_is_sent(
 
 
 @LANE_ONLY
-async def test_an_answer_before_the_end_of_a_request_says_that_the_connection_closes(
+async def test_an_answer_before_the_end_of_a_request_announces_the_close(
     client: Client,
 ) -> None:
     for headers in ([HOST, "Content-Length: 2000000"], ["Content-Length: 10"]):
@@ -99,7 +99,7 @@ async def test_an_answer_before_the_end_of_a_request_says_that_the_connection_cl
 
 
 @LANE_ONLY
-async def test_a_chunked_body_is_refused_when_it_comes_to_over_1_mib(
+async def test_a_chunked_body_is_refused_once_it_exceeds_1_mib(
     client: Client, server: Server
 ) -> None:
     async with connected(client) as wire:
@@ -108,7 +108,7 @@ async def test_a_chunked_body_is_refused_when_it_comes_to_over_1_mib(
             HOST,
             JSON,
             "Transfer-Encoding: chunked",
-            # The end of the body never comes.
+            # The end of the body never arrives.
             body=in_chunks(b" " * (1024 * KIB + 1), 64 * KIB).removesuffix(b"0\r\n\r\n"),
         )
         answer = await wire.answer("POST", "/ticket_options")
@@ -118,7 +118,7 @@ async def test_a_chunked_body_is_refused_when_it_comes_to_over_1_mib(
     assert server.in_flight == 0
 
 
-async def test_a_body_where_none_is_expected_is_bounded_too(client: Client) -> None:
+async def test_even_a_body_that_is_not_expected_is_bounded(client: Client) -> None:
     option = await client.new_option(allocation=10)
 
     for method, path, size, status in (
@@ -182,7 +182,7 @@ async def test_half_a_request_leaves_nothing_in_flight(
 ) -> None:
     async with connected(client) as wire:
         wire.send("POST /ticket_options HTTP/1.1", HOST, JSON, framing, "Expect: 100-continue")
-        # So the headers have arrived.
+        # This shows that the headers have arrived.
         await wire.reader.readuntil(b"\r\n\r\n")
         assert server.in_flight == 1
         wire.send_bytes(b"32\r\n" * ("chunked" in framing) + option_of(100)[:50])
@@ -192,7 +192,7 @@ async def test_half_a_request_leaves_nothing_in_flight(
         assert postgres.value(connection, "SELECT count(*) FROM ticketing.ticket_options") == 0
 
 
-async def test_a_buyer_who_does_not_wait_for_the_answer_buys_all_the_same(
+async def test_a_buyer_who_does_not_wait_for_the_answer_still_buys(
     client: Client, server: Server, database: str
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -209,7 +209,7 @@ async def test_a_buyer_who_does_not_wait_for_the_answer_buys_all_the_same(
                 body=body,
             )
             await until(lambda: server.in_flight == 1)
-        # It is gone, and its purchase still waits for the lock.
+        # The buyer is gone, and the purchase is still waiting for the lock.
         assert (await client.get("/livez")).code == 200
         assert server.in_flight == 1
 
@@ -217,7 +217,7 @@ async def test_a_buyer_who_does_not_wait_for_the_answer_buys_all_the_same(
     assert await client.left(option) == 8
 
 
-async def test_idle_connections_that_are_closed_leave_nothing_behind(
+async def test_closed_idle_connections_leave_nothing_behind(
     client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane_server, "SWEEP_SECONDS", 0.05)
@@ -229,7 +229,7 @@ async def test_idle_connections_that_are_closed_leave_nothing_behind(
 
 
 @LANE_ONLY
-async def test_a_body_that_does_not_arrive_in_time_ends_the_connection(
+async def test_a_body_that_does_not_arrive_in_time_closes_the_connection(
     client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "BODY_TIMEOUT_SECONDS", 0.1)

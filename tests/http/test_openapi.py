@@ -25,7 +25,7 @@ USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 
 KINDS = [kind for kind in vars(problems).values() if isinstance(kind, Kind)]
 
-# JSON Schema has no way to refuse 2.0, which is an integer there; the descriptions do.
+# JSON Schema cannot refuse 2.0, which counts as an integer there; the descriptions do.
 ALLOCATIONS: list[Any] = [
     0,
     1,
@@ -117,7 +117,7 @@ KEYS = [
 
 
 def validator(pointer: str) -> Draft202012Validator:
-    """A validator of the document's schema at the JSON pointer."""
+    """A validator for the document's schema at the JSON pointer."""
     return Draft202012Validator(
         {**DOCUMENT, "$ref": f"#{pointer}"}, format_checker=Draft202012Validator.FORMAT_CHECKER
     )
@@ -134,7 +134,7 @@ def nodes(node: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def examples() -> Iterator[tuple[str, str, Any]]:
-    """Every example in the document: where it is, where its schema is, and its value."""
+    """Every example in the document: its place, the place of its schema, and its value."""
     for pointer, node in nodes(DOCUMENT):
         if re.fullmatch(r".*/examples/\w+/value(/.*)?", pointer):
             continue
@@ -149,7 +149,7 @@ def examples() -> Iterator[tuple[str, str, Any]]:
 
 
 def header(kind: str, name: str) -> Any:
-    """The pattern that the document gives for a header."""
+    """The document's pattern for a header."""
     return DOCUMENT["components"][kind][name]["schema"]["pattern"]
 
 
@@ -157,8 +157,8 @@ def test_the_document_is_valid() -> None:
     validate(DOCUMENT)
 
 
-def test_the_document_has_the_routes_of_the_route_table_and_no_others() -> None:
-    # No route is called, so nothing needs to be there.
+def test_the_document_has_exactly_the_routes_of_the_route_table() -> None:
+    # No route is called, so nothing needs to work.
     store: Any = None
     app = make_app(make_resources(store), store)
     documented = {
@@ -182,7 +182,7 @@ def test_the_document_has_the_routes_of_the_route_table_and_no_others() -> None:
     assert len(routed) == len(documented)
 
 
-async def test_the_document_says_of_path_parameters_what_the_route_table_does(
+async def test_the_document_and_the_route_table_agree_on_path_parameters(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -196,7 +196,7 @@ async def test_the_document_says_of_path_parameters_what_the_route_table_does(
             assert (answer.code == 200) == bool(documented.search(given))
 
 
-def test_every_example_is_what_its_schema_says(subtests: pytest.Subtests) -> None:
+def test_every_example_matches_its_schema(subtests: pytest.Subtests) -> None:
     found = list(examples())
     for where, schema, value in found:
         with subtests.test(where):
@@ -232,7 +232,7 @@ def test_every_problem_is_explained_where_its_type_points(kind: Kind) -> None:
     assert ("errors" in explained["value"]) == (kind is problems.INVALID)
 
 
-def test_only_problems_that_exist_are_explained() -> None:
+def test_only_existing_problems_are_explained() -> None:
     codes = {kind.code for kind in KINDS}
     problem = DOCUMENT["components"]["schemas"]["Problem"]["properties"]
 
@@ -286,7 +286,7 @@ def test_the_document_accepts_the_bodies_that_the_service_accepts(
 
 
 @pytest.mark.parametrize("body", [None, [], "{}", 1, True])
-def test_the_document_wants_objects_as_the_service_does(body: Any) -> None:
+def test_the_document_requires_objects_as_the_service_does(body: Any) -> None:
     for struct in (NewTicketOption, NewPurchase):
         assert not validator(f"/components/schemas/{struct.__name__}").is_valid(body)
 
@@ -308,7 +308,7 @@ def test_the_document_accepts_the_keys_that_the_service_accepts(
             assert bool(documented.search(key)) == is_accepted
 
 
-def test_the_document_says_of_request_ids_what_the_service_does() -> None:
+def test_the_document_and_the_service_agree_on_request_ids() -> None:
     documented = re.compile(header("headers", "RequestId"))
 
     for request_id in (*(f"a{chr(point)}b" for point in range(0x100)), "", "a" * 128, "a" * 129):

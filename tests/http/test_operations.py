@@ -15,7 +15,7 @@ from tests.http.wire import HOST, connected
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
-async def test_a_service_that_is_well_says_so(client: Client, path: str) -> None:
+async def test_a_healthy_service_says_so(client: Client, path: str) -> None:
     answer = await client.get(path)
 
     assert answer.code == 200
@@ -36,7 +36,7 @@ async def test_a_service_that_is_well_says_so(client: Client, path: str) -> None
         "REVOKE USAGE ON SCHEMA ticketing FROM ticketing_service",
     ],
 )
-async def test_a_service_on_another_version_of_the_database_is_not_ready_but_alive(
+async def test_a_service_on_a_different_version_of_the_database_is_alive_but_not_ready(
     client: Client, database: str, change: str
 ) -> None:
     with postgres.connect(database) as connection:
@@ -51,7 +51,7 @@ async def test_a_service_on_another_version_of_the_database_is_not_ready_but_ali
     assert (await client.get("/livez")).code == 200
 
 
-async def test_a_service_that_was_ready_goes_on_beside_a_newer_release(
+async def test_a_service_that_was_ready_keeps_serving_beside_a_newer_release(
     client: Client, database: str
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -69,7 +69,7 @@ async def test_a_service_that_was_ready_goes_on_beside_a_newer_release(
     assert await client.left(option) == 8
 
 
-async def test_the_log_says_once_what_is_missing_and_once_that_it_is_there(
+async def test_the_log_says_once_what_is_missing_and_once_that_it_is_installed(
     client: Client, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "api.database.readiness")
@@ -98,7 +98,7 @@ async def test_a_draining_service_closes_a_connection_after_its_answer(
     client: Client, server: Server
 ) -> None:
     async with connected(client) as wire:
-        # Not Tornado's client, which asks for it to be closed.
+        # Not with Tornado's client, which asks for the connection to be closed.
         wire.send("GET /livez HTTP/1.1", HOST)
         assert "Connection" not in (await wire.answer("GET", "/livez")).headers
 
@@ -112,7 +112,7 @@ async def test_a_draining_service_closes_a_connection_after_its_answer(
         assert await draining
 
 
-async def test_the_document_is_the_one_of_this_build(client: Client) -> None:
+async def test_the_service_serves_the_document_of_this_build(client: Client) -> None:
     answer = await client.get("/openapi.json")
 
     assert answer.code == 200

@@ -46,7 +46,7 @@ async def purchase(client: Client, option: str, prefer: str, quantity: int = 1) 
     return await client.post(f"{option}/purchases", body, {"Prefer": prefer})
 
 
-async def test_the_representation_is_what_reading_the_purchase_answers(client: Client) -> None:
+async def test_the_representation_is_the_same_as_reading_the_purchase(client: Client) -> None:
     option = await client.new_option(allocation=10)
 
     answer = await purchase(client, option, "return=representation", quantity=3)
@@ -62,7 +62,7 @@ async def test_the_representation_is_what_reading_the_purchase_answers(client: C
     assert await client.left(option) == 7
 
 
-async def test_a_preference_for_the_representation_is_met(
+async def test_a_preference_for_the_representation_is_honoured(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     option = await client.new_option(allocation=100)
@@ -112,7 +112,7 @@ async def test_a_refused_purchase_has_no_representation(client: Client) -> None:
         "id := purchase_id; RETURN NEXT; RETURN NEXT",
     ],
 )
-async def test_a_purchase_is_never_answered_as_refused_because_it_cannot_be_read_back(
+async def test_a_purchase_is_never_reported_as_refused_because_it_cannot_be_read_back(
     client: Client, database: str, body: str
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -125,7 +125,7 @@ async def test_a_purchase_is_never_answered_as_refused_because_it_cannot_be_read
 
     answer = await purchase(client, option, "return=representation", quantity=3)
 
-    # It is stored, and `overloaded` would say that nothing was done.
+    # It is stored, and `overloaded` would say that nothing was.
     assert await client.left(option) == 7
     assert answer.code == 201
     assert answer.headers["Location"].startswith(f"{option}/purchases/")

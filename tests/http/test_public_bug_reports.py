@@ -1,20 +1,20 @@
-"""Faults of other HTTP servers, as their users reported them, tried here.
+"""Bugs in other HTTP servers, as reported by their users, tried on this one.
 
-| reported to | fault | tried |
+| reported to | bug | tested in |
 |---|---|---|
-| uvicorn 824, 1637 | an idle connection's timer goes on while it is busy again | here |
-| uvicorn 89, 344, 748 | a request that arrives while one is answered is mixed up with it | here |
+| uvicorn 824, 1637 | an idle connection's timer keeps running once it is busy again | here |
+| uvicorn 89, 344, 748 | a request that arrives during another is mixed up with it | here |
 | uvicorn 2238, bun 33005 | what comes after `Connection: close` is answered | here, raw sockets |
-| mongoose 2592, colossus 264 | what is no request costs those before it their answers | here |
+| mongoose 2592, colossus 264 | an invalid request costs those before it their answers | here |
 | uvicorn 1345, hypercorn 18 | an unread body is taken for the next request | here, limits |
 | uvicorn 1264, 2924 | a client that half-closes gets no answer | lane |
 | uvicorn 1501, 2722, httptools 124 | an upgrade is refused, or loses its body | lane |
 | codex-lb 2041 (on uvicorn) | a connection that was reset stays in memory | here |
-| uvicorn 111, 2220 | an exception when the client has gone | here |
-| sanic 1197, twisted 4673 | `Expect: 100-continue` is not heard | lane |
+| uvicorn 111, 2220 | an exception when the client has left | here |
+| sanic 1197, twisted 4673 | `Expect: 100-continue` is ignored | lane |
 | golang 67555 | the body of a refused request is taken for the next one | limits |
-| hyper 1614 | HTTP/1.0 is kept alive, and is not told | lane |
-| rpxy 596 | an answer to a slow reader is in memory whole | lane, application on the lane |
+| hyper 1614 | an HTTP/1.0 connection is kept alive, and the client is not told | lane |
+| rpxy 596 | an answer to a slow reader is held in memory whole | lane, application on the lane |
 | nurl 91, envoy 11398 | sizes that overflow; two framings at once | raw sockets |
 """
 
@@ -77,7 +77,7 @@ async def test_no_timer_runs_while_a_request_is_answered(
             assert (await wire.answer("POST", f"{option}/purchases")).status == 201
 
 
-async def test_a_request_in_pieces_behind_one_that_waits_is_its_own(
+async def test_a_request_in_pieces_behind_a_waiting_one_stays_separate(
     client: Client, server: Server, database: str
 ) -> None:
     option = await client.new_option(allocation=100)
@@ -97,7 +97,7 @@ async def test_a_request_in_pieces_behind_one_that_waits_is_its_own(
     assert await client.left(option) == 79
 
 
-async def test_a_good_last_request_is_answered_whatever_follows_it(client: Client) -> None:
+async def test_a_valid_last_request_is_answered_whatever_follows_it(client: Client) -> None:
     for rest in (b"Invalid\r\n\r\n", b"\x00", get(), get("Content-Length: "), b"x" * 100_000):
         async with connected(client) as wire:
             wire.send_bytes(get(HOST, "Connection: close") + rest)
@@ -106,7 +106,7 @@ async def test_a_good_last_request_is_answered_whatever_follows_it(client: Clien
             assert await wire.is_closed()
 
 
-async def test_a_body_that_is_not_asked_for_is_not_the_next_request(client: Client) -> None:
+async def test_an_unexpected_body_is_not_taken_for_the_next_request(client: Client) -> None:
     option = await client.new_option(allocation=10)
     smuggled = purchase(option, 5)
     async with connected(client) as wire:
@@ -125,7 +125,7 @@ async def test_a_body_that_is_not_asked_for_is_not_the_next_request(client: Clie
 
 @LANE_ONLY
 @pytest.mark.parametrize("when", ["idle", "in a head", "in a body", "answered by a handler"])
-async def test_nothing_stays_of_a_connection_that_was_reset(
+async def test_nothing_remains_of_a_connection_that_was_reset(
     client: Client, server: Server, when: str
 ) -> None:
     assert isinstance(server, Lane)
@@ -135,13 +135,13 @@ async def test_nothing_stays_of_a_connection_that_was_reset(
         "in a body": b"POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx",
         "answered by a handler": get(HOST, target="/openapi.json") * 10,
     }[when]
-    others = alive()  # what other tests left
+    others = alive()  # left over from other tests
     async with connected(client) as wire:
         await assert_works(wire)
         wire.send_bytes(sent)
         await wire.drain()
         assert (await client.get("/livez")).code == 200
-        gc.disable()  # so that a cycle shows
+        gc.disable()  # so that a reference cycle shows
         try:
             reset(wire)
             await until(lambda: not server.connections)
@@ -152,18 +152,18 @@ async def test_nothing_stays_of_a_connection_that_was_reset(
 
 
 def alive() -> list[Connection]:
-    """The connections that something in this process refers to, or that are part of a cycle."""
+    """The connections that something in this process, or a reference cycle, still refers to."""
     return [each for each in gc.get_objects() if type(each) is Connection]
 
 
 def reset(wire: Wire) -> None:
-    """Close the connection as a client that has crashed."""
+    """Close the connection as a crashed client would."""
     connection: socket.socket = wire._writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     wire._writer.transport.abort()
 
 
-async def test_a_client_that_is_gone_when_it_is_answered_is_no_error(
+async def test_a_client_that_left_before_its_answer_is_not_an_error(
     client: Client, server: Server, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -182,7 +182,7 @@ async def test_a_client_that_is_gone_when_it_is_answered_is_no_error(
 
 @LANE_ONLY
 @pytest.mark.parametrize("path", ["/livez", f"/ticket_options/{USER}"], ids=["handler", "hot"])
-async def test_a_reset_between_an_answer_and_the_end_is_no_error(
+async def test_a_reset_between_an_answer_and_the_close_is_not_an_error(
     client: Client,
     server: Server,
     monkeypatch: pytest.MonkeyPatch,

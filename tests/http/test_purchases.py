@@ -15,7 +15,7 @@ USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 
 LARGEST = 2_147_483_647
 
-# As they are written in the body.
+# As written in the body.
 QUANTITY_REFUSED = [
     "0",
     "-0",
@@ -48,10 +48,10 @@ USER_ID_REFUSED: dict[str, Any] = {
     "with a hyphen after every four": "406c-1d05-bbb2-4e94-b183-7d20-8c26-92e1",
     "too short": USER[:-1],
     "too long": USER + "0",
-    "with a space before it": f" {USER}",
-    "with a line break after it": f"{USER}\n",
+    "with a leading space": f" {USER}",
+    "with a trailing line break": f"{USER}\n",
     "not hexadecimal": USER[:-1] + "g",
-    "with digits of another script": USER.replace("4", "\N{FULLWIDTH DIGIT FOUR}"),
+    "with a digit of a different script": USER.replace("4", "\N{FULLWIDTH DIGIT FOUR}"),
     "with U+0000": f"{USER}\u0000",
     "with a lone surrogate": f"\ud800{USER[1:]}",
     "empty": "",
@@ -67,7 +67,7 @@ def purchase_of(quantity: int) -> dict[str, Any]:
 
 
 def pointers(body: bytes) -> list[str]:
-    """What ``errors`` points to."""
+    """The pointers in ``errors``."""
     return [error["pointer"] for error in json.loads(body)["errors"]]
 
 
@@ -83,7 +83,7 @@ async def test_a_purchase_takes_tickets_and_answers_without_a_body(client: Clien
     assert await client.left(option) == 8
 
 
-async def test_any_part_of_what_is_left_can_be_purchased_at_once(
+async def test_any_number_of_the_tickets_left_can_be_purchased_at_once(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     for allocation, quantity in (
@@ -128,7 +128,7 @@ async def test_a_refused_purchase_takes_nothing(
         assert postgres.value(connection, "SELECT count(*) FROM ticketing.purchases") == 0
 
 
-async def test_a_refused_purchase_leaves_the_tickets_to_smaller_ones(client: Client) -> None:
+async def test_a_refused_purchase_leaves_the_tickets_for_smaller_ones(client: Client) -> None:
     option = await client.new_option(allocation=1000)
 
     answers = [
@@ -140,7 +140,7 @@ async def test_a_refused_purchase_leaves_the_tickets_to_smaller_ones(client: Cli
     assert await client.left(option) == 0
 
 
-async def test_the_same_purchase_without_a_key_is_another_purchase(client: Client) -> None:
+async def test_the_same_purchase_without_a_key_is_a_new_purchase(client: Client) -> None:
     option = await client.new_option(allocation=10)
 
     first = await client.post(f"{option}/purchases", purchase_of(2))
@@ -150,7 +150,7 @@ async def test_the_same_purchase_without_a_key_is_another_purchase(client: Clien
     assert await client.left(option) == 6
 
 
-async def test_a_quantity_that_makes_no_sense_is_named_and_takes_nothing(
+async def test_an_invalid_quantity_is_named_and_takes_nothing(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -167,7 +167,7 @@ async def test_a_quantity_that_makes_no_sense_is_named_and_takes_nothing(
     assert await client.left(option) == 10
 
 
-async def test_a_user_id_that_is_no_canonical_uuid_is_named_and_takes_nothing(
+async def test_a_user_id_that_is_not_a_canonical_uuid_is_named_and_takes_nothing(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -182,9 +182,7 @@ async def test_a_user_id_that_is_no_canonical_uuid_is_named_and_takes_nothing(
     assert await client.left(option) == 10
 
 
-async def test_every_member_that_is_wrong_is_listed(
-    client: Client, subtests: pytest.Subtests
-) -> None:
+async def test_every_invalid_member_is_listed(client: Client, subtests: pytest.Subtests) -> None:
     option = await client.new_option(allocation=10)
 
     cases: list[tuple[dict[str, Any], list[str]]] = [
@@ -206,7 +204,7 @@ async def test_every_member_that_is_wrong_is_listed(
     assert await client.left(option) == 10
 
 
-async def test_members_that_the_contract_does_not_name_are_ignored(client: Client) -> None:
+async def test_unknown_members_are_ignored(client: Client) -> None:
     option = await client.new_option(allocation=10)
     body = {**purchase_of(2), "id": "mine", "created_at": None, "x": [{"quantity": 5}], "": 1}
 
@@ -262,7 +260,7 @@ async def test_ids_in_upper_case_are_the_same_ids(client: Client) -> None:
     assert await client.left(option) == 8
 
 
-async def test_a_purchase_is_found_under_its_own_option_only(client: Client) -> None:
+async def test_a_purchase_is_found_only_under_its_own_option(client: Client) -> None:
     option, other = [await client.new_option(allocation=10) for _ in range(2)]
     location = (await client.post(f"{option}/purchases", purchase_of(1))).headers["Location"]
     purchase_id = location.rpartition("/")[2]
@@ -290,14 +288,14 @@ async def test_options_do_not_share_their_tickets(client: Client) -> None:
 
 
 @pytest.fixture
-def database_of_another_time_zone(database: str) -> None:
-    """A database whose own time zone is not UTC."""
+def database_in_a_different_time_zone(database: str) -> None:
+    """A database whose default time zone is not UTC."""
     with postgres.connect(database) as connection:
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL("ALTER DATABASE {} SET timezone TO 'Asia/Kolkata'").format(name))
 
 
-@pytest.mark.usefixtures("database_of_another_time_zone")
+@pytest.mark.usefixtures("database_in_a_different_time_zone")
 async def test_times_are_in_utc_whatever_the_time_zone_of_the_database(client: Client) -> None:
     option = await client.new_option(allocation=10)
     location = (await client.post(f"{option}/purchases", purchase_of(1))).headers["Location"]
@@ -307,7 +305,7 @@ async def test_times_are_in_utc_whatever_the_time_zone_of_the_database(client: C
     assert json.loads(answer.body)["created_at"].endswith("Z")
 
 
-async def test_a_purchase_whose_connections_broke_is_made_exactly_once(
+async def test_a_purchase_is_made_exactly_once_when_its_connections_break(
     client: Client, database: str
 ) -> None:
     option = await client.new_option(allocation=10)
@@ -325,7 +323,7 @@ async def test_a_purchase_whose_connections_broke_is_made_exactly_once(
 
 
 @pytest.mark.parametrize("outcome", ["kept_for_somebody", "", None])
-async def test_an_outcome_that_nobody_knows_is_not_answered_as_a_sale(
+async def test_an_unrecognized_outcome_is_not_answered_as_a_sale(
     client: Client, database: str, outcome: str | None
 ) -> None:
     option = await client.new_option(allocation=10)

@@ -1,4 +1,4 @@
-"""What no client library would send: each of it gets an answer that the document has, or none."""
+"""What no client library would send always gets a documented answer, or none."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 
 
 def purchase(option: str, quantity: int, *headers: str) -> bytes:
-    """A good purchase, but for the headers given."""
+    """A valid purchase, with these headers added."""
     body = json.dumps({"quantity": quantity, "user_id": USER}).encode()
     length = f"Content-Length: {len(body)}"
     return message(f"POST {option}/purchases HTTP/1.1", JSON, length, *headers, body=body)
 
 
 def options(database: str) -> int:
-    """How many ticket options are stored."""
+    """The number of ticket options stored."""
     with postgres.connect(database) as connection:
         count: int = postgres.value(connection, "SELECT count(*) FROM ticketing.ticket_options")
         return count
 
 
 async def until_cut_off(wire: Wire, client: Client) -> None:
-    """Send until the connection breaks; meanwhile the service answers others."""
+    """Send until the connection breaks, while the service keeps answering others."""
     with suppress(ConnectionError):
         while True:
             wire.send_bytes(b"x" * 1_000)
@@ -58,7 +58,7 @@ async def until_cut_off(wire: Wire, client: Client) -> None:
 
 
 @pytest.mark.parametrize("kind", ["NOT_HTTP", "TOO_LARGE"])
-async def test_what_is_no_request_is_refused_and_ends_the_connection(
+async def test_an_invalid_request_is_refused_and_closes_the_connection(
     client: Client, server: Server, subtests: pytest.Subtests, kind: str
 ) -> None:
     for case, sent in getattr(hostile, kind).items():
@@ -72,7 +72,7 @@ async def test_what_is_no_request_is_refused_and_ends_the_connection(
 
 
 @pytest.mark.parametrize("kind", ["BAD_FRAMING", "BAD_CHUNKS"])
-async def test_a_body_whose_end_is_in_doubt_is_refused_and_ends_the_connection(
+async def test_a_body_with_ambiguous_framing_is_refused_and_closes_the_connection(
     client: Client, server: Server, database: str, subtests: pytest.Subtests, kind: str
 ) -> None:
     for case, sent in getattr(hostile, kind).items():
@@ -87,7 +87,7 @@ async def test_a_body_whose_end_is_in_doubt_is_refused_and_ends_the_connection(
     assert options(database) == 0
 
 
-async def test_a_request_that_is_odd_but_right_is_answered_and_the_connection_goes_on(
+async def test_an_odd_but_valid_request_is_answered_and_the_connection_stays_open(
     client: Client, server: Server, subtests: pytest.Subtests
 ) -> None:
     for case, (sent, method, path, status) in hostile.ODD_BUT_RIGHT.items():
@@ -102,7 +102,7 @@ async def test_a_request_that_is_odd_but_right_is_answered_and_the_connection_go
             assert server.in_flight == 0
 
 
-async def test_what_is_left_to_the_server_is_refused_or_done_but_never_in_halves(
+async def test_what_is_up_to_the_server_is_refused_or_done_but_never_by_halves(
     client: Client, server: Server, database: str, subtests: pytest.Subtests
 ) -> None:
     for case, (sent, method, path, status) in hostile.LEFT_TO_THE_SERVER.items():
@@ -140,7 +140,7 @@ async def test_a_key_that_is_not_ascii_is_refused_and_takes_nothing(client: Clie
     assert await client.left(option) == 10
 
 
-async def test_a_request_that_ends_early_wherever_it_does_is_forgotten(
+async def test_a_truncated_request_is_dropped_wherever_it_ends(
     client: Client, server: Server, database: str
 ) -> None:
     whole = [
@@ -160,7 +160,9 @@ async def test_a_request_that_ends_early_wherever_it_does_is_forgotten(
     assert (await client.get("/livez")).code == 200
 
 
-async def test_requests_that_come_byte_by_byte_are_answered_as_any_other(client: Client) -> None:
+async def test_requests_that_arrive_byte_by_byte_are_answered_like_any_other(
+    client: Client,
+) -> None:
     option = await client.new_option(allocation=100)
     body = json.dumps({"quantity": 3, "user_id": USER}).encode()
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:9], body[9:], b""))
@@ -197,7 +199,7 @@ async def test_requests_that_come_byte_by_byte_are_answered_as_any_other(client:
 
 
 @LANE_ONLY
-async def test_what_never_comes_to_its_end_is_closed_in_time(
+async def test_a_request_that_never_ends_is_closed_in_time(
     client: Client,
     server: Server,
     database: str,
@@ -222,7 +224,7 @@ async def test_what_never_comes_to_its_end_is_closed_in_time(
 
 
 @LANE_ONLY
-async def test_the_log_has_a_line_for_what_is_refused(
+async def test_the_log_has_a_line_for_every_refusal(
     client: Client,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -245,7 +247,7 @@ async def test_the_log_has_a_line_for_what_is_refused(
             assert (line["status"], line["method"], line["path"]) == (400, method, path)
 
 
-async def test_pipelined_requests_are_answered_in_their_order(client: Client) -> None:
+async def test_pipelined_requests_are_answered_in_order(client: Client) -> None:
     option = await client.new_option(allocation=100)
     purchases = f"{option}/purchases"
     sequence = []
@@ -262,15 +264,17 @@ async def test_pipelined_requests_are_answered_in_their_order(client: Client) ->
     assert sequence == [201, 99, 201, 97, 201, 94, 201, 90, 422, 90, 201, 85]
 
 
-@pytest.mark.parametrize("end", ["a header in doubt", "no request", "too large", "Connection"])
-async def test_what_was_pipelined_after_the_end_of_a_connection_is_not_done(
+@pytest.mark.parametrize(
+    "end", ["an ambiguous header", "an invalid request", "too large", "Connection"]
+)
+async def test_requests_pipelined_after_the_last_one_are_not_processed(
     client: Client, server: Server, end: str
 ) -> None:
     option = await client.new_option(allocation=100)
     purchases = f"{option}/purchases"
     last, status = {
-        "a header in doubt": (purchase(option, 4), 400),
-        "no request": (b"nonsense\r\n\r\n", 400),
+        "an ambiguous header": (purchase(option, 4), 400),
+        "an invalid request": (b"nonsense\r\n\r\n", 400),
         "too large": (purchase(option, 4, HOST, f"X: {'x' * 20_000}"), 400),
         "Connection": (purchase(option, 4, HOST, "Connection: close"), 201),
     }[end]
@@ -294,10 +298,10 @@ async def test_what_was_pipelined_after_the_end_of_a_connection_is_not_done(
     await until(lambda: server.in_flight == 0)
     if status == 400 or isinstance(server, Lane):
         assert await client.left(option) == (97 if status == 400 else 93)
-    # else Tornado's server does what it had read before it closed, and cannot answer it.
+    # Otherwise Tornado's server processes what it had read before it closed, and cannot answer it.
 
 
-async def test_http_1_0_needs_no_host_and_gets_one_answer_a_connection(client: Client) -> None:
+async def test_http_1_0_needs_no_host_and_gets_one_answer_per_connection(client: Client) -> None:
     async with connected(client) as wire:
         wire.send_bytes(b"GET /livez HTTP/1.0\r\n\r\n" * 3)
 
@@ -306,7 +310,7 @@ async def test_http_1_0_needs_no_host_and_gets_one_answer_a_connection(client: C
 
 
 @LANE_ONLY
-async def test_who_sends_a_lot_before_it_listens_sees_the_refusal(client: Client) -> None:
+async def test_a_client_that_sends_a_lot_before_it_reads_sees_the_refusal(client: Client) -> None:
     for sent in (
         hostile.get(HOST, "X: y") + b"nonsense\r\n\r\n" + b"x" * 5_000_000,
         hostile.get(HOST, "X: y") + b"x" * 5_000_000,
@@ -322,7 +326,7 @@ async def test_who_sends_a_lot_before_it_listens_sees_the_refusal(client: Client
 
 
 @LANE_ONLY
-async def test_who_never_stops_sending_is_cut_off(
+async def test_a_client_that_never_stops_sending_is_cut_off(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane_connection, "LINGER_SECONDS", 0.1)
@@ -334,7 +338,7 @@ async def test_who_never_stops_sending_is_cut_off(
 
 
 @LANE_ONLY
-async def test_a_server_that_closes_does_not_wait_for_those_that_it_refused(
+async def test_a_stopping_server_does_not_wait_for_refused_clients(
     client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane_connection, "LINGER_SECONDS", 1_000.0)

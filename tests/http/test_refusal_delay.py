@@ -1,4 +1,4 @@
-"""After a refusal by a full queue, and by nothing else, a connection is not read for a while."""
+"""After a refusal by a full queue, and only then, a connection is not read for a while."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def server(served: Served) -> Lane:
 
 
 @pytest.fixture
-def for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only room ends a delay."""
+def long_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Retry-After so long that only room in the queue ends a delay."""
     monkeypatch.setattr(problems, "RETRY_AFTER_SECONDS", 1_000)
 
 
@@ -59,7 +59,7 @@ async def refused(wire: Wire, path: str, body: object, *headers: str, version: s
 
 
 def blocked(observer: psycopg.Connection[Any]) -> int:
-    """How many calls wait for a lock."""
+    """The number of calls waiting for a lock."""
     count: int = postgres.value(observer, "SELECT count(*) FROM pg_locks WHERE NOT granted")
     return count
 
@@ -68,35 +68,35 @@ def blocked(observer: psycopg.Connection[Any]) -> int:
 async def full(
     client: Client, server: Lane, database: str, path: str, body: object, takes: int
 ) -> AsyncIterator[None]:
-    """Within it, a queue is full, of requests that wait for a lock.
+    """Keep a queue full of requests that are waiting for a lock.
 
     Args:
-        takes: how many it takes to fill it.
+        takes: how many requests it takes to fill the queue.
     """
     async with AsyncExitStack() as stack:
-        under_way = [await stack.enter_async_context(connected(client)) for _ in range(takes)]
+        in_flight = [await stack.enter_async_context(connected(client)) for _ in range(takes)]
         with (
             postgres.connect(database) as observer,
             postgres.connect(database) as locker,
             locker.transaction(),
         ):
             locker.execute("LOCK TABLE ticketing_private.ticket_options")
-            for number, each in enumerate(under_way, 1):
+            for number, each in enumerate(in_flight, 1):
                 send(each, path, body)
                 await until(lambda: server.in_flight == number)  # noqa: B023
                 await until(lambda: blocked(observer) == min(number, POOL_SIZE))  # noqa: B023
             yield
-        for each in under_way:
+        for each in in_flight:
             assert (await each.answer("POST", path)).status == 201
 
 
-@pytest.mark.usefixtures("for_ever")
+@pytest.mark.usefixtures("long_retry_after")
 @pytest.mark.parametrize(
     ("settings", "takes"),
     [(SMALLEST, 1), (replace(SMALLEST, batch_size=1), POOL_SIZE + 1)],
     ids=["purchases", "the pool's"],
 )
-async def test_a_connection_that_a_full_queue_refused_is_read_when_there_is_room(
+async def test_a_connection_refused_by_a_full_queue_is_read_once_there_is_room(
     client: Client, server: Lane, database: str, takes: int
 ) -> None:
     path, body = f"{await client.new_option(allocation=10)}/purchases", PURCHASE
@@ -104,16 +104,16 @@ async def test_a_connection_that_a_full_queue_refused_is_read_when_there_is_room
         async with full(client, server, database, path, body, takes):
             await refused(wire, path, body)
             wire.send("GET /livez HTTP/1.1", HOST)
-            again = asyncio.ensure_future(wire.answer("GET", "/livez"))
+            next_answer = asyncio.ensure_future(wire.answer("GET", "/livez"))
             for _ in range(10):
                 await assert_works(other)
-            assert not again.done()
+            assert not next_answer.done()
 
-        assert (await again).status == 200
+        assert (await next_answer).status == 200
     assert not len(server.refusal_delay)
 
 
-async def test_a_connection_that_a_full_queue_refused_is_read_when_its_retry_after_is_over(
+async def test_a_connection_refused_by_a_full_queue_is_read_after_its_retry_after(
     client: Client, server: Lane, database: str
 ) -> None:
     path = f"{await client.new_option(allocation=10)}/purchases"
@@ -123,8 +123,8 @@ async def test_a_connection_that_a_full_queue_refused_is_read_when_its_retry_aft
         await assert_works(wire)
 
 
-@pytest.mark.usefixtures("for_ever")
-async def test_a_connection_that_a_full_queue_refused_is_read_when_the_service_ends(
+@pytest.mark.usefixtures("long_retry_after")
+async def test_a_connection_refused_by_a_full_queue_is_read_when_the_service_stops(
     client: Client, server: Lane, database: str
 ) -> None:
     path = f"{await client.new_option(allocation=10)}/purchases"
@@ -139,7 +139,7 @@ async def test_a_connection_that_a_full_queue_refused_is_read_when_the_service_e
         assert await draining
 
 
-@pytest.mark.usefixtures("for_ever")
+@pytest.mark.usefixtures("long_retry_after")
 @pytest.mark.parametrize(
     ("version", "header"),
     [("1.1", "Connection: close"), ("1.1", "connection: Close"), ("1.0", "X: y")],
@@ -167,7 +167,7 @@ async def test_a_connection_that_is_closed_while_it_is_delayed_leaves_nothing_be
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
-@pytest.mark.usefixtures("for_ever")
+@pytest.mark.usefixtures("long_retry_after")
 @pytest.mark.parametrize("settings", [Settings(lock_timeout_seconds=0.1)], ids=[""])
 async def test_a_connection_is_not_delayed_after_any_other_503(
     client: Client, database: str

@@ -23,10 +23,10 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a name of 255 emoji": {"name": "\N{ADMISSION TICKETS}" * 255},
     "a name with an emoji": {"name": "Show \N{TICKET} \N{FAMILY}"},
     "a name with white space around it": {"name": " \t a \u3000\n"},
-    "a name with white space at its end": {"name": "a\n"},
-    "a name of what only looks like white space": {"name": "\u200b\ufeff\u180e\u2800"},
+    "a name with trailing white space": {"name": "a\n"},
+    "a name of characters that only look like white space": {"name": "\u200b\ufeff\u180e\u2800"},
     "a name of control characters": {"name": "\u0001\u001c\u001f\u007f"},
-    "a name of other planes": {"name": "\U0001f600\U0010ffff"},
+    "a name beyond the basic plane": {"name": "\U0001f600\U0010ffff"},
     "a name with a noncharacter": {"name": "\uffff"},
     "a name that is SQL": {"name": "'); DROP TABLE purchases; --"},
     "a name with placeholders": {"name": "%s %(name)s {} $1 \\"},
@@ -52,7 +52,7 @@ NAME_REFUSED: dict[str, Any] = {
     "a lone high surrogate": "a\ud800",
     "a lone low surrogate": "\udfff a",
     "surrogates in the wrong order": "\udf00\ud83c",
-    "all white space there is": WHITE_SPACE,
+    "every white space character": WHITE_SPACE,
     **{f"only U+{ord(space):04X}": space for space in WHITE_SPACE},
 }
 
@@ -66,7 +66,7 @@ DESC_REFUSED: dict[str, Any] = {
     "a lone surrogate": "\udc00",
 }
 
-# As they are written in the body.
+# As written in the body.
 ALLOCATION_REFUSED = [
     "-1",
     "2147483648",
@@ -91,11 +91,11 @@ ALLOCATION_REFUSED = [
 
 
 def pointers(body: bytes) -> list[str]:
-    """What ``errors`` points to."""
+    """The pointers in ``errors``."""
     return [error["pointer"] for error in json.loads(body)["errors"]]
 
 
-async def test_a_new_option_is_answered_with_its_four_members_and_where_it_is(
+async def test_a_new_option_is_answered_with_its_four_members_and_its_location(
     client: Client,
 ) -> None:
     answer = await client.post("/ticket_options", EXAMPLE)
@@ -109,7 +109,7 @@ async def test_a_new_option_is_answered_with_its_four_members_and_where_it_is(
     assert answer.headers["Location"] == f"/ticket_options/{option['id']}"
 
 
-async def test_every_creation_makes_another_option(client: Client) -> None:
+async def test_every_creation_makes_a_new_option(client: Client) -> None:
     first = await client.post("/ticket_options", EXAMPLE)
     second = await client.post("/ticket_options", EXAMPLE)
 
@@ -143,7 +143,7 @@ async def test_an_option_is_read_as_it_was_created(
     ],
     ids=["name", "desc", "allocation"],
 )
-async def test_a_member_that_is_wrong_is_named(
+async def test_an_invalid_member_is_named(
     client: Client, subtests: pytest.Subtests, member: str, refused: dict[str, str]
 ) -> None:
     for case, value in refused.items():
@@ -158,9 +158,7 @@ async def test_a_member_that_is_wrong_is_named(
             assert pointers(answer.body) == [f"/{member}"]
 
 
-async def test_every_member_that_is_wrong_is_listed(
-    client: Client, subtests: pytest.Subtests
-) -> None:
+async def test_every_invalid_member_is_listed(client: Client, subtests: pytest.Subtests) -> None:
     cases: list[tuple[dict[str, Any], list[str]]] = [
         ({}, ["/name", "/desc", "/allocation"]),
         ({"name": "a"}, ["/desc", "/allocation"]),
@@ -177,9 +175,7 @@ async def test_every_member_that_is_wrong_is_listed(
             assert pointers(answer.body) == wrong
 
 
-async def test_members_that_the_contract_does_not_name_are_ignored(
-    client: Client, subtests: pytest.Subtests
-) -> None:
+async def test_unknown_members_are_ignored(client: Client, subtests: pytest.Subtests) -> None:
     for unknown in (
         '"id": "mine"',
         '"": null',
@@ -216,7 +212,7 @@ async def test_an_option_that_was_never_created_is_not_found(client: Client) -> 
     assert json.loads(answer.body)["code"] == "not_found"
 
 
-async def test_reading_shows_what_can_still_be_purchased(client: Client) -> None:
+async def test_reading_shows_the_tickets_left(client: Client) -> None:
     option = await client.new_option(allocation=10)
 
     lefts = [await client.left(option)]

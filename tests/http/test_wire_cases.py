@@ -1,4 +1,4 @@
-"""Each case of the table over a connection of its own."""
+"""Each case of the table, over a connection of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HERE = "X-Request-ID: the-one-after-it"
 
 
 async def answers(wire: Wire, case: Case, statuses: tuple[int, ...]) -> list[int]:
-    """The final statuses of as many answers as there should be, or as come."""
+    """The final statuses of the expected number of answers, or of as many as arrive."""
     found: list[int] = []
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while len(found) < len(final(statuses)):
@@ -30,19 +30,19 @@ async def answers(wire: Wire, case: Case, statuses: tuple[int, ...]) -> list[int
 
 
 def final(statuses: Iterable[int]) -> list[int]:
-    """Without interim ones: those may be left out where the body has come already."""
+    """Without interim ones: those may be omitted if the body has already arrived."""
     return [status for status in statuses if status != 100]
 
 
-async def goes_on(wire: Wire) -> bool:
-    """Whether the next answer is that to another request."""
+async def stays_open(wire: Wire) -> bool:
+    """Whether the connection answers one more request."""
     wire.send("GET /livez HTTP/1.1", HOST, HERE)
     answer = await wire.answer("GET", "/livez")
     return answer.headers["X-Request-ID"] == HERE.partition(": ")[2]
 
 
 @pytest.mark.parametrize("split", [False, True], ids=["at once", "byte by byte"])
-async def test_what_comes_over_a_connection_is_answered_as_it_should_be(
+async def test_every_case_is_answered_as_it_should_be(
     client: Client, server: Server, subtests: pytest.Subtests, split: bool
 ) -> None:
     for name, case in wire_cases.ALL.items():
@@ -61,10 +61,10 @@ async def test_what_comes_over_a_connection_is_answered_as_it_should_be(
                 if then == "closes":
                     assert await asyncio.wait_for(wire.is_closed(), 10), reason
                 else:
-                    assert await asyncio.wait_for(goes_on(wire), 10), reason
+                    assert await asyncio.wait_for(stays_open(wire), 10), reason
             await until(lambda: server.in_flight == 0)
 
 
 def parts(sent: bytes, split: bool) -> Iterable[bytes]:
-    """All at once, or the bytes one by one; what is long is not worth it."""
+    """Everything at once, or byte by byte unless it is long."""
     return [sent[at : at + 1] for at in range(len(sent))] if split and len(sent) < 1000 else [sent]

@@ -1,4 +1,4 @@
-"""Plain connections to the service, which send whatever they are told to."""
+"""Raw connections to the service that send whatever they are told to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOST = "Host: localhost"
 JSON = "Content-Type: application/json"
 
 LANE_ONLY = pytest.mark.parametrize("settings", ["on"], indirect=True, ids=["lane"])
-"""For what is up to the server, and promised by the fast lane alone."""
+"""For what is up to the server, and promised only by the fast lane."""
 
 
 class Answer:
@@ -39,33 +39,33 @@ class Answer:
 
 
 class Wire:
-    """One plain connection to the service, which sends whatever it is told to."""
+    """One raw connection to the service."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self._writer = writer
 
     def send(self, *lines: str, body: bytes = b"") -> None:
-        """Send a request line and headers, and what follows them."""
+        """Send a request line, headers and a body."""
         self.send_bytes("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
     def send_bytes(self, data: bytes) -> None:
         self._writer.write(data)
 
     async def answer(self, method: str, path: str) -> Answer:
-        """The next answer on the connection, held against openapi.json."""
+        """The next answer on the connection, checked against openapi.json."""
         answer = await self.any_answer(has_body=method != "HEAD")
         openapi.check_answer(method, path, answer.status, answer.headers, answer.body)
         return answer
 
     async def refusal(self) -> Answer:
-        """The next answer, to what is no request, held against openapi.json."""
+        """The next answer, to an invalid request, checked against openapi.json."""
         answer = await self.any_answer()
         openapi.check_refusal(answer.status, answer.headers, answer.body)
         return answer
 
     async def any_answer(self, *, has_body: bool = True) -> Answer:
-        """The next answer on the connection, whatever it is."""
+        """The next answer on the connection, unchecked."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).removesuffix(b"\r\n\r\n")
         answer = Answer(head, b"")
         if has_body and answer.status != 304:
@@ -74,19 +74,19 @@ class Wire:
         return answer
 
     async def drain(self) -> None:
-        """Wait until what was sent has left, or nearly."""
+        """Wait until almost everything has left."""
         await self._writer.drain()
 
     def send_end(self) -> None:
-        """Say that nothing more will be sent, and go on listening."""
+        """Half-close: send nothing more, but keep reading."""
         self._writer.write_eof()
 
     async def is_closed(self) -> bool:
-        """Whether the service has nothing more to say here; waits until it is known."""
+        """Wait for the connection to close; return whether nothing more arrived before that."""
         return await self.rest() == b""
 
     async def rest(self) -> bytes:
-        """All that comes until the service closes the connection."""
+        """Everything until the service closes the connection."""
         try:
             return await self.reader.read()
         except ConnectionError:
@@ -100,7 +100,7 @@ class Wire:
 
 @asynccontextmanager
 async def connected_to(port: int) -> AsyncIterator[Wire]:
-    """A connection to the port, over which little is read ahead of what the test reads."""
+    """A connection to the port that reads little ahead of the test."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
     connection.setblocking(False)
@@ -119,13 +119,13 @@ async def connected(client: Client) -> AsyncIterator[Wire]:
 
 
 def in_chunks(data: bytes, size: int) -> bytes:
-    """The data in the chunked transfer coding."""
+    """The data in chunked transfer coding."""
     pieces = [data[start : start + size] for start in range(0, len(data), size)]
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the service go on until the condition holds; the test's timeout is the bound."""
+    """Let the service run until the condition holds; the test's timeout is the limit."""
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0)
 
@@ -137,15 +137,16 @@ async def assert_works(wire: Wire) -> None:
 
 
 def open_connections(server: Server) -> int:
-    """How many connections the service holds."""
+    """The number of connections that the service holds."""
     connections = server.connections if isinstance(server, Lane) else server._server._connections
     return len(connections)
 
 
 async def assert_refused(wire: Wire, server: Server, code: str = "malformed_header") -> None:
-    """Fail unless what comes is a refusal, and the end of the connection.
+    """Fail unless a refusal arrives and the connection closes.
 
-    Of the fast lane it is a problem. What Tornado's server cannot read gets a bare 400 or nothing.
+    The fast lane answers with a problem. Tornado's server sends a bare 400, or nothing, for what it
+    cannot parse.
     """
     if isinstance(server, Lane):
         answer = await wire.refusal()

@@ -1,4 +1,4 @@
-"""A service that buyers come to, and how to audit it."""
+"""A service for buyers, and what it takes to audit it."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def operator_url(database: str) -> str:
 @pytest.fixture
 def served(database: str) -> Iterator[Service]:
     """A service of two workers."""
-    with service.running(DATABASE_URL=database, WORKERS="2") as made:
-        yield made
+    with service.running(DATABASE_URL=database, WORKERS="2") as started:
+        yield started

@@ -1,4 +1,4 @@
-"""Entries of a ledger, in a line each."""
+"""Ledger entries, one line each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPTION = str(uuid.UUID(int=42))
 def read(
     left: int, sent_at: float, answered_at: float, *, option: str = OPTION, source: str = "a"
 ) -> Entry:
-    """A read and what it showed."""
+    """A read, and the tickets left that it showed."""
     return Entry(
         "read", option, None, None, sent_at, answered_at, 200, None, None, left, source, True
     )
@@ -68,8 +68,8 @@ def nonsense(*, status: int = 422, option: str = OPTION, user: str | None = None
 
 def ledger(capacity: int, *entries: Entry, option: str = OPTION) -> Ledger:
     """A ledger of one option."""
-    made = Ledger()
-    made.title = "a test"
-    made.capacities = {option: capacity}
-    made.entries = list(entries)
-    return made
+    new = Ledger()
+    new.title = "a test"
+    new.capacities = {option: capacity}
+    new.entries = list(entries)
+    return new

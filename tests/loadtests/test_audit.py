@@ -15,13 +15,13 @@ from loadtests.proof.audit import audit
 from loadtests.proof.ledger import NO_ANSWER, Ledger
 from tests.loadtests.entries import ledger, nonsense, purchase, read
 
-NOT_AS_ASKED = "an acknowledged purchase is not stored as it was asked for"
+NOT_AS_REQUESTED = "an acknowledged purchase is not stored as requested"
 TWICE = "a purchase is stored more than once"
 REFUSED = "a refused purchase is stored"
-NOT_ASKED = "a purchase is stored that nobody asked for"
-NOT_THE_CAPACITY = "sold and left are not the capacity"
+NOT_REQUESTED = "a purchase is stored that nobody requested"
+NOT_THE_CAPACITY = "sold plus left is not the capacity"
 DIFFERENCE = "audit_allocations() found a difference"
-NOT_THE_CONTRACT = "an answer is not one of the contract"
+NOT_IN_CONTRACT = "an answer is not in the contract"
 
 CAPACITY = 20
 
@@ -30,12 +30,13 @@ class Sold:
     """A sale that kept the promise: what is stored, and a ledger of it.
 
     Attributes:
-        ledger: of an option of 20 tickets. Bought are 2 by `acknowledged`, 3 by `resent`, who got
-            no answer at first, and 4 by `unknown`; so 11 are left. `never_stored` got no answer
-            either, `refused` wanted too much, and `unsure` got no answer and was then refused.
+        ledger: of an option with 20 tickets. `acknowledged` bought 2, `retried` bought 3 after
+            getting no answer at first, and `unknown` bought 4, so 11 are left. `never_stored` got
+            no answer either, `refused` wanted too many, and `unsure` got no answer and was then
+            refused.
     """
 
-    acknowledged, resent, unknown = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
+    acknowledged, retried, unknown = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
     never_stored, refused, unsure = (str(uuid.UUID(int=number)) for number in (4, 5, 6))
 
     def __init__(self, connection: psycopg.Connection[Any], database: str) -> None:
@@ -43,13 +44,13 @@ class Sold:
         self.connection = connection
         self.connection.execute("SET search_path = ticketing_private")
         self.option = str(new_option(self.connection, CAPACITY))
-        first, second = self.store(self.acknowledged, 2), self.store(self.resent, 3)
+        first, second = self.store(self.acknowledged, 2), self.store(self.retried, 3)
         self.store(self.unknown, 4)
         self.ledger = ledger(
             CAPACITY,
             self.sent(201, 2, user=self.acknowledged, purchase_id=first),
-            self.sent(NO_ANSWER, 3, user=self.resent),
-            self.sent(201, 3, user=self.resent, purchase_id=second),
+            self.sent(NO_ANSWER, 3, user=self.retried),
+            self.sent(201, 3, user=self.retried, purchase_id=second),
             self.sent(503, 4, user=self.unknown),
             self.sent(NO_ANSWER, 5, user=self.never_stored),
             self.sent(409, 12, user=self.refused),
@@ -62,17 +63,17 @@ class Sold:
         )
 
     def sent(self, status: int, quantity: int, **values: Any) -> Any:
-        """An entry about a purchase of this option, sent while all others were."""
+        """An entry for a purchase of this option, sent at the same time as all others."""
         return purchase(status, quantity, 0, 0, option=self.option, **values)
 
     def store(self, user: str, quantity: int, *, option: str | None = None) -> str:
-        """Sell tickets without a word to the ledger."""
+        """Sell tickets behind the ledger's back."""
         selling = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid, %s::integer)"
-        [made] = self.connection.execute(selling, (option or self.option, user, quantity))
-        return str(made[0])
+        [stored] = self.connection.execute(selling, (option or self.option, user, quantity))
+        return str(stored[0])
 
     def tamper(self, *statements: str) -> None:
-        """Execute what no function would; `%(option)s` and the users are parameters."""
+        """Execute statements that no function would; `%(option)s` and the users are parameters."""
         users = {name: value for name, value in vars(Sold).items() if isinstance(value, str)}
         for statement in statements:
             self.connection.execute(statement.encode(), {"option": self.option, **users})
@@ -101,22 +102,22 @@ def test_a_promise_that_was_kept_has_no_breach(any_database: str) -> None:
                 "DELETE FROM purchases WHERE user_id = %(acknowledged)s",
                 "UPDATE ticket_options SET allocation = allocation + 2",
             ],
-            [NOT_AS_ASKED],
+            [NOT_AS_REQUESTED],
         ),
         (
             [
                 "UPDATE purchases SET quantity = 1 WHERE user_id = %(acknowledged)s",
                 "UPDATE ticket_options SET allocation = allocation + 1",
             ],
-            [NOT_AS_ASKED, NOT_ASKED],
+            [NOT_AS_REQUESTED, NOT_REQUESTED],
         ),
         (
             ["UPDATE purchases SET user_id = gen_random_uuid() WHERE user_id = %(acknowledged)s"],
-            [NOT_AS_ASKED, NOT_ASKED],
+            [NOT_AS_REQUESTED, NOT_REQUESTED],
         ),
         (
             ["UPDATE purchases SET id = gen_random_uuid() WHERE user_id = %(acknowledged)s"],
-            [NOT_AS_ASKED],
+            [NOT_AS_REQUESTED],
         ),
         (["UPDATE purchases SET id = gen_random_uuid() WHERE user_id = %(unknown)s"], []),
         (
@@ -124,7 +125,7 @@ def test_a_promise_that_was_kept_has_no_breach(any_database: str) -> None:
                 "UPDATE purchases SET quantity = 1 WHERE user_id = %(unknown)s",
                 "UPDATE ticket_options SET allocation = allocation + 3",
             ],
-            [NOT_ASKED],
+            [NOT_REQUESTED],
         ),
         (
             [
@@ -136,16 +137,16 @@ def test_a_promise_that_was_kept_has_no_breach(any_database: str) -> None:
     ],
     ids=[
         "an acknowledged purchase is gone",
-        "an acknowledged purchase has another quantity",
-        "an acknowledged purchase has another user",
-        "an acknowledged purchase has another id",
-        "an unknown purchase has any id",
-        "an unknown purchase has another quantity",
+        "an acknowledged purchase has a different quantity",
+        "an acknowledged purchase has a different user",
+        "an acknowledged purchase has a different id",
+        "an unknown purchase may have any id",
+        "an unknown purchase has a different quantity",
         "there are more tickets than were put on sale",
         "a ticket has come back",
     ],
 )
-def test_a_breach_is_found(sold: Sold, statements: list[str], sentences: list[str]) -> None:
+def test_every_breach_is_found(sold: Sold, statements: list[str], sentences: list[str]) -> None:
     sold.tamper(*statements)
     assert sold.audit() == sentences
 
@@ -154,30 +155,30 @@ def test_a_breach_is_found(sold: Sold, statements: list[str], sentences: list[st
     ("user", "quantity", "sentences"),
     [
         (Sold.never_stored, 5, []),
-        (Sold.never_stored, 6, [NOT_ASKED]),
+        (Sold.never_stored, 6, [NOT_REQUESTED]),
         (Sold.acknowledged, 2, [TWICE]),
         (Sold.unknown, 4, [TWICE]),
-        (Sold.refused, 11, [REFUSED, NOT_ASKED]),
-        (str(uuid.UUID(int=7)), 1, [NOT_ASKED]),
+        (Sold.refused, 11, [REFUSED, NOT_REQUESTED]),
+        (str(uuid.UUID(int=7)), 1, [NOT_REQUESTED]),
     ],
     ids=[
         "an unknown purchase is stored late",
-        "an unknown purchase is stored with another quantity",
+        "an unknown purchase is stored with a different quantity",
         "an acknowledged purchase is stored twice",
         "an unknown purchase is stored twice",
-        "a refused purchase is stored, in part",
-        "nobody asked",
+        "a refused purchase is partly stored",
+        "nobody requested it",
     ],
 )
-def test_a_purchase_that_is_stored_besides_is_found(
+def test_an_extra_stored_purchase_is_found(
     sold: Sold, user: str, quantity: int, sentences: list[str]
 ) -> None:
     sold.store(user, quantity)
     assert sold.audit() == sentences
 
 
-@pytest.mark.parametrize("user", [Sold.refused, Sold.unsure], ids=["at once", "when sent again"])
-def test_what_was_refused_in_the_end_must_not_be_stored(sold: Sold, user: str) -> None:
+@pytest.mark.parametrize("user", [Sold.refused, Sold.unsure], ids=["at once", "when retried"])
+def test_a_purchase_that_was_finally_refused_must_not_be_stored(sold: Sold, user: str) -> None:
     sold.tamper(
         "DELETE FROM purchases WHERE user_id = %(unknown)s",
         "UPDATE ticket_options SET allocation = allocation + 4",
@@ -191,15 +192,15 @@ def test_nonsense_must_not_be_stored(sold: Sold) -> None:
     sold.ledger.entries.append(entry)
     assert entry.user_id
     sold.store(entry.user_id, 1)
-    assert sold.audit() == [REFUSED, NOT_ASKED]
+    assert sold.audit() == [REFUSED, NOT_REQUESTED]
 
 
-def test_nonsense_that_was_acknowledged_is_a_breach(sold: Sold) -> None:
+def test_acknowledged_nonsense_is_a_breach(sold: Sold) -> None:
     sold.ledger.entries.append(nonsense(option=sold.option, status=201))
-    assert sold.audit() == [NOT_AS_ASKED, NOT_THE_CONTRACT]
+    assert sold.audit() == [NOT_AS_REQUESTED, NOT_IN_CONTRACT]
 
 
-def test_less_than_nothing_left_is_a_breach_although_the_sum_is_right(sold: Sold) -> None:
+def test_a_negative_allocation_is_a_breach_even_if_the_sum_is_right(sold: Sold) -> None:
     sold.tamper(
         "ALTER TABLE ticket_options DROP CONSTRAINT ticket_options_allocation_range",
         "UPDATE ticket_options SET allocation = -5",
@@ -209,15 +210,15 @@ def test_less_than_nothing_left_is_a_breach_although_the_sum_is_right(sold: Sold
     assert sold.audit() == [NOT_THE_CAPACITY]
 
 
-def test_a_purchase_that_went_to_another_option_is_a_breach(sold: Sold) -> None:
+def test_a_purchase_of_the_wrong_option_is_a_breach(sold: Sold) -> None:
     other = str(new_option(sold.connection, CAPACITY))
     sold.ledger.capacities[other] = CAPACITY
     stored = sold.store(str(uuid.uuid4()), 1, option=other)
     sold.ledger.entries.append(sold.sent(201, 1, purchase_id=stored))
-    assert sold.audit() == [NOT_AS_ASKED, NOT_ASKED]
+    assert sold.audit() == [NOT_AS_REQUESTED, NOT_REQUESTED]
 
 
-def test_an_option_of_another_sale_is_not_compared_but_must_add_up(sold: Sold) -> None:
+def test_an_option_outside_the_sale_is_not_compared_but_must_add_up(sold: Sold) -> None:
     other = new_option(sold.connection, CAPACITY)
     sold.store(str(uuid.uuid4()), 1, option=str(other))
     assert sold.audit() == []
@@ -227,7 +228,7 @@ def test_an_option_of_another_sale_is_not_compared_but_must_add_up(sold: Sold) -
 
 
 @pytest.mark.parametrize("is_deleted", [True, False])
-def test_an_option_may_be_gone_only_if_it_was_deleted(sold: Sold, is_deleted: bool) -> None:
+def test_an_option_may_be_missing_only_if_it_was_deleted(sold: Sold, is_deleted: bool) -> None:
     gone = str(uuid.uuid4())
     sold.ledger.capacities[gone] = CAPACITY
     if is_deleted:
@@ -240,9 +241,9 @@ def test_an_option_may_be_gone_only_if_it_was_deleted(sold: Sold, is_deleted: bo
     assert sold.audit() == ([] if is_deleted else [NOT_THE_CAPACITY])
 
 
-def test_what_a_read_showed_is_part_of_the_audit(sold: Sold) -> None:
+def test_the_audit_covers_what_reads_showed(sold: Sold) -> None:
     sold.ledger.entries.append(read(12, 1, 2, option=sold.option))
-    assert sold.audit() == ["a read showed more than there had been before"]
+    assert sold.audit() == ["a read showed more than an earlier read"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What buyers do with the answers they get, and what the ledger makes of it."""
+"""What buyers do with the answers they get, and what the ledger records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from loadtests.harness.connection import Connection
 from loadtests.harness.service import Service
-from loadtests.onsale.buyers import RESENDS_MOST, Answer, Request, Visit, play, visit
+from loadtests.onsale.buyers import RETRIES_MAX, Answer, Request, Visit, play, visit
 from loadtests.onsale.sales import SALES, put_on_sale
 from loadtests.proof.audit import audit
 from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger, now
@@ -32,7 +32,7 @@ def created(request: Request) -> Answer:
 def answering(
     purchase: Callable[[Request], Answer], replay: Callable[[Request], Answer] = created
 ) -> Callable[[Request], Answer]:
-    """A service that answers the first sending of a purchase, and each further one, like this."""
+    """A service that answers the first attempt and all retries of a purchase like this."""
     sent: Counter[str | None] = Counter()
 
     def answer(request: Request) -> Answer:
@@ -47,7 +47,7 @@ def answering(
 
 
 def visits(answer: Callable[[Request], Answer], count: int = 300) -> list[list[Request]]:
-    """What the buyers of so many visits send to a service that answers like this."""
+    """What `count` visits send to a service that answers like this."""
     sent = []
     for seed in range(count):
         requests: list[Request] = []
@@ -65,8 +65,8 @@ def purchases(requests: list[Request]) -> list[Request]:
     return [request for request in requests if request.kind == "purchase"]
 
 
-def noted(request: Request, answer: Answer) -> Entry:
-    """The entry that the ledger gets of it."""
+def recorded(request: Request, answer: Answer) -> Entry:
+    """The ledger's entry for it."""
 
     def one_request() -> Visit:
         yield request
@@ -77,7 +77,7 @@ def noted(request: Request, answer: Answer) -> Entry:
     return entry
 
 
-def test_visits_of_the_same_seed_are_the_same() -> None:
+def test_visits_with_the_same_seed_are_the_same() -> None:
     assert visits(answering(created)) == visits(answering(created))
 
 
@@ -90,7 +90,7 @@ def test_every_visit_has_a_user_of_its_own_and_at_most_one_purchase() -> None:
         assert len({(each.body, str(each.headers)) for each in purchases(requests)}) <= 1
 
 
-def test_buyers_are_of_every_kind() -> None:
+def test_there_are_buyers_of_every_kind() -> None:
     sent = visits(answering(created), 1000)
     names = Counter(each.name for requests in sent for each in requests)
     assert names.keys() == {"look", "purchase", "nonsense", "key reused"}
@@ -101,14 +101,14 @@ def test_buyers_are_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("answer", [LOST, UNAVAILABLE, Answer(500)])
-def test_an_unknown_purchase_is_sent_again_only_if_it_has_a_key(answer: Answer) -> None:
+def test_an_unknown_purchase_is_retried_only_if_it_has_a_key(answer: Answer) -> None:
     for requests in visits(answering(lambda _: answer, lambda _: answer)):
-        sendings = purchases(requests)
-        if not sendings:
+        attempts = purchases(requests)
+        if not attempts:
             continue
-        first, *others = sendings
+        first, *others = attempts
         has_key = "Idempotency-Key" in first.headers
-        assert len(others) == (RESENDS_MOST if has_key else 0)
+        assert len(others) == (RETRIES_MAX if has_key else 0)
         for other in others:
             assert (other.body, other.headers, other.path) == (
                 first.body,
@@ -119,19 +119,19 @@ def test_an_unknown_purchase_is_sent_again_only_if_it_has_a_key(answer: Answer) 
 
 
 @pytest.mark.parametrize("answer", [LOST, UNAVAILABLE])
-def test_a_purchase_is_not_sent_again_once_it_is_refused(answer: Answer) -> None:
+def test_a_purchase_is_not_retried_after_a_refusal(answer: Answer) -> None:
     for requests in visits(answering(lambda _: answer, lambda _: SOLD_OUT)):
         has_key = any("Idempotency-Key" in each.headers for each in purchases(requests))
         assert len(purchases(requests)) <= 1 + has_key
 
 
-def test_a_replay_must_be_acknowledged_and_another_quantity_refused() -> None:
-    again = [
+def test_a_retry_must_be_acknowledged_and_a_different_quantity_refused() -> None:
+    retries = [
         request
         for requests in visits(answering(created), 1000)
         for request in [*purchases(requests)[1:], *(r for r in requests if r.name == "key reused")]
     ]
-    assert {(each.name, *each.expected) for each in again} == {
+    assert {(each.name, *each.expected) for each in retries} == {
         ("purchase", 201),
         ("key reused", 422),
     }
@@ -163,18 +163,18 @@ def a_purchase() -> Request:
         ),
     ],
 )
-def test_an_answer_to_a_purchase_is_noted_as_what_it_is(
+def test_every_answer_to_a_purchase_is_classified(
     answer: Answer, outcome: str, is_expected: bool
 ) -> None:
-    entry = noted(a_purchase(), answer)
+    entry = recorded(a_purchase(), answer)
     assert (entry.outcome, entry.is_expected) == (outcome, is_expected)
 
 
-def test_the_entry_of_a_purchase_has_all_that_the_audit_needs() -> None:
+def test_the_entry_of_a_purchase_has_everything_the_audit_needs() -> None:
     request = a_purchase()
     answer = created(request)
     before = now()
-    entry = noted(request, answer)
+    entry = recorded(request, answer)
     assert entry.option_id == OPTION
     assert json.loads(request.body or b"") == {
         "quantity": entry.quantity,
@@ -182,33 +182,33 @@ def test_the_entry_of_a_purchase_has_all_that_the_audit_needs() -> None:
     }
     assert f"{request.path}/{entry.purchase_id}" == answer.headers["Location"]
     assert before <= entry.sent_at <= entry.answered_at <= now()
-    assert noted(request, SOLD_OUT).code == "sold_out"
+    assert recorded(request, SOLD_OUT).code == "sold_out"
 
 
-def test_a_request_whose_sending_is_cut_short_is_noted_as_unknown() -> None:
-    def cut_short(_: Request) -> Answer:
+def test_an_interrupted_request_is_recorded_as_unknown() -> None:
+    def interrupted(_: Request) -> Answer:
         raise KeyboardInterrupt
 
     ledger = Ledger()
     with pytest.raises(KeyboardInterrupt):
-        play(visit(OPTION, Random(1)), cut_short, ledger)
+        play(visit(OPTION, Random(1)), interrupted, ledger)
     assert [entry.status for entry in ledger.entries] == [NO_ANSWER]
 
 
-def test_a_pause_is_made_before_the_sending_and_is_no_part_of_it(
+def test_a_pause_comes_before_the_request_and_is_not_part_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
-    noted(a_purchase()._replace(pause_seconds=0.25), LOST)
-    noted(a_purchase(), LOST)
+    recorded(a_purchase()._replace(pause_seconds=0.25), LOST)
+    recorded(a_purchase(), LOST)
     assert pauses == [0.25]
 
 
-def test_the_service_answers_every_request_as_the_contract_has_it(
+def test_the_service_answers_every_request_within_the_contract(
     served: Service, operator_url: str
 ) -> None:
-    """All kinds of nonsense are really refused, and the promise is kept to a single buyer."""
+    """Every kind of nonsense really is refused, and the promise holds for a single buyer."""
     sale = SALES["stampede"]._replace(seconds=0.25)
     ledger = Ledger()
     ledger.capacities = put_on_sale(sale, served.url)

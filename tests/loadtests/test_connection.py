@@ -1,4 +1,4 @@
-"""A buyer's connection sends each request once, and comes back after it broke."""
+"""A buyer's connection sends each request once, and reconnects after it breaks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Peer:
-    """A server that does with each request what the test says.
+    """A server that answers each request as the test says.
 
     Attributes:
-        heads: of the requests that came.
-        connections: that were accepted.
+        heads: of the requests received.
+        connections: the number accepted.
     """
 
     def __init__(self) -> None:
@@ -68,9 +68,9 @@ class Peer:
 
 @pytest.fixture
 def peer() -> Iterator[Peer]:
-    made = Peer()
-    yield made
-    made.close()
+    new_peer = Peer()
+    yield new_peer
+    new_peer.close()
 
 
 def send(data: bytes) -> Callable[[socket.socket], None]:
@@ -81,7 +81,7 @@ def post(buyer: Connection) -> Answer:
     return buyer.ask("POST", "/purchases", BODY, {"Content-Type": "application/json"})
 
 
-def test_a_connection_is_kept(peer: Peer) -> None:
+def test_a_connection_is_reused(peer: Peer) -> None:
     peer.answers = iter([send(OK)] * 3)
     buyer = Connection(peer.url)
     assert [post(buyer) for _ in range(3)] == [Answer(200, {"Content-Length": "2"}, b"ok")] * 3
@@ -99,9 +99,9 @@ def test_a_connection_is_kept(peer: Peer) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
         b"?",
     ],
-    ids=["nothing", "a part of a line", "a part of the head", "a part of the body", "no HTTP"],
+    ids=["nothing", "part of a line", "part of the head", "part of the body", "not HTTP"],
 )
-def test_a_request_whose_connection_breaks_is_not_sent_again(peer: Peer, answer: bytes) -> None:
+def test_a_request_whose_connection_breaks_is_not_resent(peer: Peer, answer: bytes) -> None:
     def answer_and_close(accepted: socket.socket) -> None:
         accepted.sendall(answer)
         accepted.shutdown(socket.SHUT_RDWR)
@@ -113,7 +113,7 @@ def test_a_request_whose_connection_breaks_is_not_sent_again(peer: Peer, answer:
     assert (len(peer.heads), peer.connections) == (3, 2)
 
 
-def test_an_answer_that_does_not_come_in_time_is_none(
+def test_an_answer_that_comes_too_late_is_no_answer(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "TIMEOUT_SECONDS", 0.05)
@@ -123,5 +123,5 @@ def test_an_answer_that_does_not_come_in_time_is_none(
     buyer.close()
 
 
-def test_a_service_that_is_not_there_gives_no_answer() -> None:
+def test_a_missing_service_gives_no_answer() -> None:
     assert post(Connection("http://127.0.0.1:1")).status == NO_ANSWER

@@ -1,8 +1,7 @@
-"""The load test as it is run: real processes, and the exit code is the verdict.
+"""The load test as users run it: real processes, with the verdict as exit code.
 
-Most sales are under way all at once, because Locust takes its time to start and to end. Those whose
-buyers are in processes of their own come after the others: buyers who come late may find the sale
-over.
+Most sales run at once, because Locust is slow to start and to stop. Those with load workers of
+their own run after the others: on a busy machine their buyers might arrive after the sale is over.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ LOCUST = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
 
 
 class Run:
-    """A sale in Locust, under way.
+    """A sale running in Locust.
 
     Attributes:
-        operator_url: of the database that is audited.
+        operator_url: connects to the database that is audited.
     """
 
     def __init__(self, folder: Path, url: str, operator_url: str, *arguments: str) -> None:
@@ -58,7 +57,7 @@ class Run:
 
     @property
     def output(self) -> str:
-        """What it has printed."""
+        """Everything it has printed."""
         return (self.folder / "output").read_text()
 
     def workers(self) -> list[int]:
@@ -67,7 +66,7 @@ class Run:
         return [int(pid) for pid in children.read_text().split()]
 
     def exit_code(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for it to exit, and return its exit code."""
         return self._process.wait(service.TIMEOUT_SECONDS * 2)
 
     def page(self) -> str:
@@ -75,26 +74,26 @@ class Run:
         return (self.folder / report.PAGE_FILE).read_text()
 
     def close(self) -> None:
-        """End it, and all load workers with it."""
+        """Kill it and all its load workers."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
 
 def changed(procedure: str, old: str, new: str) -> str:
-    """A shipped procedure in which a part is another."""
+    """A shipped procedure with one part replaced."""
     text = (shipped.PROCEDURES / procedure).read_text()
     assert old in text
     return text.replace(old, new)
 
 
 def without_the_lock() -> list[str]:
-    """Two calls at once then read the same allocation, and each writes what it left of it."""
+    """Concurrent calls then read the same allocation, and each writes back what it left of it."""
     return [changed("purchase_tickets_batch.sql", "    FOR NO KEY UPDATE;", ";")]
 
 
 def losing_some() -> list[str]:
-    """One in ten purchases is acknowledged, and not stored."""
+    """One in ten purchases is acknowledged but not stored."""
     stored = "FROM unnest(decided.sold_places) AS sold (place);"
     lost = stored.replace(";", " WHERE random() < 0.9;")
     return [
@@ -104,11 +103,11 @@ def losing_some() -> list[str]:
 
 
 class Runs:
-    """The sales that are played.
+    """Sales running in Locust.
 
     Args:
-        scene: what ends them.
-        folder: what they leave behind is in folders of it.
+        scene: stops them at the end.
+        folder: each leaves its files in a folder inside it.
     """
 
     def __init__(self, scene: ExitStack, folder: Path) -> None:
@@ -126,7 +125,7 @@ class Runs:
         return self._started[name]
 
     def wait(self) -> None:
-        """Wait until those that were started have ended."""
+        """Wait until all that were started have exited."""
         for run in self._started.values():
             run.exit_code()
 
@@ -147,17 +146,17 @@ def runs(postgres_18: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
             served = scene.enter_context(service.running(DATABASE_URL=conninfo, WORKERS="2"))
             return served.url, make_conninfo(conninfo, user="ticketing_operator")
 
-        made = Runs(scene, tmp_path_factory.mktemp("runs"))
+        started = Runs(scene, tmp_path_factory.mktemp("runs"))
         url, operator_url = serve()
-        made.start("one process", url, operator_url, *STAMPEDE)
-        made.start("no database", url, "host=/nowhere", *STEADY)
-        made.start("no service", "http://127.0.0.1:1", operator_url, *STEADY)
-        made.start("oversells", *serve(without_the_lock), *STAMPEDE)
-        made.start("loses", *serve(losing_some), *STAMPEDE)
-        made.wait()
+        started.start("one process", url, operator_url, *STAMPEDE)
+        started.start("no database", url, "host=/nowhere", *STEADY)
+        started.start("no service", "http://127.0.0.1:1", operator_url, *STEADY)
+        started.start("oversells", *serve(without_the_lock), *STAMPEDE)
+        started.start("loses", *serve(losing_some), *STAMPEDE)
+        started.wait()
         for name in ("workers", "killed worker"):
-            made.start(name, url, operator_url, *STEADY, "--processes=2")
-        yield made
+            started.start(name, url, operator_url, *STEADY, "--processes=2")
+        yield started
 
 
 def assert_failed(run: Run, why: str) -> None:
@@ -169,16 +168,16 @@ def assert_failed(run: Run, why: str) -> None:
 
 
 def requests_sent(run: Run) -> int:
-    """How many requests Locust has counted."""
+    """The number of requests that Locust counted."""
     [count] = re.findall(r"Aggregated +(\d+) +\d+\(", run.output)
     return int(count)
 
 
-def test_a_worker_that_is_killed_takes_the_verdict_with_it(runs: Runs) -> None:
+def test_a_sale_that_loses_a_worker_fails(runs: Runs) -> None:
     run = runs["killed worker"]
     wait_for(lambda: "The sale has begun" in run.output, "the sale to begin")
     os.kill(run.workers()[0], signal.SIGKILL)
-    assert_failed(run, "is gone, and what it noted is not complete")
+    assert_failed(run, "is gone, and its records are incomplete")
 
 
 @pytest.mark.parametrize("name", ["one process", "workers"])
@@ -192,36 +191,36 @@ def test_a_service_that_keeps_its_promise_passes(runs: Runs, name: str) -> None:
     ledger = Ledger.read(run.folder / report.LEDGER_FILE)
     if name == "workers":
         assert len({entry.source for entry in ledger.entries}) == 2
-        # Locust does not wait long for the last statistics of its workers.
+        # Locust does not wait long for its workers' last statistics.
         assert len(ledger.entries) >= requests_sent(run)
     else:
         assert len(ledger.entries) == requests_sent(run)
     assert {entry.outcome for entry in ledger.entries} == {"acknowledged", "refused"}
 
 
-def test_a_purchase_function_that_oversells_is_found(runs: Runs) -> None:
+def test_a_purchase_function_that_oversells_is_detected(runs: Runs) -> None:
     run = runs["oversells"]
-    assert_failed(run, "sold and left are not the capacity")
+    assert_failed(run, "sold plus left is not the capacity")
     with connect(run.operator_url, role="ticketing_operator") as operator:
         missing = value(operator, "SELECT min(missing) FROM ticketing.audit_allocations()")
         assert missing < 0, "tickets were lost instead"
 
 
-def test_a_purchase_function_that_loses_an_acknowledged_purchase_is_found(
+def test_a_purchase_function_that_loses_an_acknowledged_purchase_is_detected(
     runs: Runs,
 ) -> None:
-    assert_failed(runs["loses"], "an acknowledged purchase is not stored as it was asked for")
+    assert_failed(runs["loses"], "an acknowledged purchase is not stored as requested")
 
 
 def test_a_sale_that_cannot_be_audited_fails(runs: Runs) -> None:
-    assert_failed(runs["no database"], "the audit could not be made: OperationalError")
+    assert_failed(runs["no database"], "the audit could not be completed: OperationalError")
 
 
-def test_a_sale_that_does_not_begin_fails(runs: Runs) -> None:
-    assert_failed(runs["no service"], "there is no sale: http://127.0.0.1:1 did not put")
+def test_a_sale_that_does_not_open_fails(runs: Runs) -> None:
+    assert_failed(runs["no service"], "the sale did not open: http://127.0.0.1:1 did not create")
 
 
-def test_a_ledger_can_be_audited_once_more(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_can_be_audited_again(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     run = runs["one process"]
     run.exit_code()
     path = run.folder / report.LEDGER_FILE
@@ -233,4 +232,4 @@ def test_a_ledger_can_be_audited_once_more(runs: Runs, monkeypatch: pytest.Monke
     ledger.entries = [entry for entry in ledger.entries if entry.kind != "read"][:20]
     ledger.write(path)
     assert report.main() == 1
-    assert "a purchase is stored that nobody asked for" in run.page()
+    assert "a purchase is stored that nobody requested" in run.page()

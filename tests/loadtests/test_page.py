@@ -1,4 +1,4 @@
-"""The verdict in words and on its page, and the figures there."""
+"""The verdict in words and on its page, and the page's figures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from loadtests.harness.postgres import connect, new_option, value
 from loadtests.onsale import charts, page, timeline
-from loadtests.onsale.page import BREACHES_SHOWN_MOST
+from loadtests.onsale.page import BREACHES_SHOWN_MAX
 from loadtests.onsale.timeline import INTERVALS, Timeline
-from loadtests.onsale.verdict import BREACHES_PRINTED_MOST, Verdict, judge
+from loadtests.onsale.verdict import BREACHES_PRINTED_MAX, Verdict, judge
 from loadtests.proof.audit import Breach
 from loadtests.proof.ledger import Ledger
 from tests.loadtests.entries import OPTION, ledger, nonsense, purchase, read
@@ -22,7 +22,7 @@ BREACH = Breach("a purchase is <lost>", OPTION, "user & quantity")
 
 
 def a_sale() -> Ledger:
-    """10 tickets in 4 seconds: 3 sold at 0.5 s, 2 at 2 s to one who has to ask again."""
+    """10 tickets in 4 seconds: 3 sold at 0.5 s, 2 at 2 s to a buyer who has to retry."""
     return ledger(
         10,
         purchase(201, 3, 100.0, 100.5),
@@ -42,12 +42,12 @@ def at(points: timeline.Points, moment: float) -> float:
     return [value for when, value in points if when <= moment][-1]
 
 
-def test_tickets_are_counted_once_from_when_their_buyer_was_told() -> None:
+def test_tickets_are_counted_once_from_the_moment_their_buyer_was_told() -> None:
     sold = Timeline(a_sale()).sold()
     assert [at(sold, moment) for moment in (0, 0.4, 0.6, 1.9, 2.1, 4)] == [0, 0, 3, 3, 5, 5]
 
 
-def test_tickets_left_are_what_the_latest_reads_showed_of_all_options() -> None:
+def test_tickets_left_are_what_the_latest_read_of_each_option_showed() -> None:
     sale = a_sale()
     other = str(uuid.uuid4())
     sale.capacities[other] = 20
@@ -64,10 +64,10 @@ def test_every_request_is_in_one_interval() -> None:
     total = sum((each.outcomes for each in intervals), start=Counter())
     assert total == {"acknowledged": 6, "refused": 2, "unknown": 1}
     assert intervals[-1].outcomes == {"refused": 1}
-    assert [each.latencies.most for each in intervals if each.latencies][-1] == 1000
+    assert [each.latencies.max for each in intervals if each.latencies][-1] == 1000
 
 
-def test_percentiles_are_of_the_answers_that_came() -> None:
+def test_percentiles_ignore_requests_without_an_answer() -> None:
     entries = [purchase(201, 1, 0, number / 1000) for number in range(1, 101)]
     found = timeline.latencies([*entries, purchase(0, 1, 0, 9)])
     assert found == pytest.approx((100, 50, 90, 99, 100))
@@ -75,7 +75,7 @@ def test_percentiles_are_of_the_answers_that_came() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "expected"),
+    ("value_max", "expected"),
     [
         (40_000, [0, 10_000, 20_000, 30_000, 40_000]),
         (41_000, [0, 10_000, 20_000, 30_000, 40_000, 50_000]),
@@ -84,8 +84,8 @@ def test_percentiles_are_of_the_answers_that_came() -> None:
         (1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
     ],
 )
-def test_ticks_are_round_and_enclose_all(most: float, expected: list[float]) -> None:
-    assert charts.ticks(most, 5) == pytest.approx(expected)
+def test_ticks_are_round_and_enclose_every_value(value_max: float, expected: list[float]) -> None:
+    assert charts.ticks(value_max, 5) == pytest.approx(expected)
 
 
 def test_a_good_verdict_says_so() -> None:
@@ -107,29 +107,27 @@ def test_a_good_verdict_says_so() -> None:
         ([BREACH], ["why <not>"], "FAILED: nothing is proven"),
     ],
 )
-def test_any_other_verdict_says_why(
-    breaches: list[Breach], doubts: list[str], sentence: str
-) -> None:
+def test_a_bad_verdict_says_why(breaches: list[Breach], doubts: list[str], sentence: str) -> None:
     verdict = Verdict(a_sale(), breaches, doubts)
     assert not verdict.is_good
 
     text = verdict.text()
     assert text.endswith(sentence)
-    assert text.count(BREACH.sentence) == min(len(breaches), BREACHES_PRINTED_MOST)
+    assert text.count(BREACH.sentence) == min(len(breaches), BREACHES_PRINTED_MAX)
     assert ("and 1214 more" in text) == (len(breaches) == 1234)
     assert all(doubt in text for doubt in doubts)
 
     shown = page.render(verdict)
     assert "<h1>FAILED</h1>" in shown
     assert "PASSED" not in shown
-    assert shown.count("a purchase is &lt;lost&gt;") == min(len(breaches), BREACHES_SHOWN_MOST)
-    assert shown.count("user &amp; quantity") == min(len(breaches), BREACHES_SHOWN_MOST)
+    assert shown.count("a purchase is &lt;lost&gt;") == min(len(breaches), BREACHES_SHOWN_MAX)
+    assert shown.count("user &amp; quantity") == min(len(breaches), BREACHES_SHOWN_MAX)
     assert ("And 1,134 more." in shown) == (len(breaches) == 1234)
     assert ("why &lt;not&gt;" in shown) == bool(doubts)
 
 
 @pytest.mark.parametrize("sale", [a_sale(), Ledger()], ids=["a sale", "nothing"])
-def test_the_page_is_whole_by_itself(sale: Ledger) -> None:
+def test_the_page_is_self_contained(sale: Ledger) -> None:
     sale.title = "<script>, & more"
     shown = page.render(Verdict(sale, [], []))
     assert "$" not in shown
@@ -151,12 +149,14 @@ def test_the_page_has_the_totals() -> None:
 @pytest.mark.parametrize(
     ("conninfo", "reason"),
     [
-        (None, "OPERATOR_DATABASE_URL does not say what to audit"),
-        ("host=/nowhere", "the audit could not be made: OperationalError: "),
-        ("no such thing", "the audit could not be made: ProgrammingError: "),
+        (None, "OPERATOR_DATABASE_URL is not set, so there is no database to audit"),
+        ("host=/nowhere", "the audit could not be completed: OperationalError: "),
+        ("no such thing", "the audit could not be completed: ProgrammingError: "),
     ],
 )
-def test_an_audit_that_cannot_be_made_is_a_bad_verdict(conninfo: str | None, reason: str) -> None:
+def test_an_audit_that_cannot_be_completed_is_a_bad_verdict(
+    conninfo: str | None, reason: str
+) -> None:
     verdict = judge(ledger(10, purchase(201, 1)), conninfo, ["a doubt"])
     assert not verdict.is_good
     assert verdict.doubts[0] == "a doubt"
@@ -168,7 +168,7 @@ def test_a_sale_without_an_acknowledged_purchase_is_a_bad_verdict(operator_url: 
     assert "no purchase was acknowledged" in verdict.doubts[0]
 
 
-def test_a_doubt_is_enough_for_a_bad_verdict(database: str, operator_url: str) -> None:
+def test_one_doubt_is_enough_for_a_bad_verdict(database: str, operator_url: str) -> None:
     with connect(database) as connection:
         option = str(new_option(connection, 10))
         user = str(uuid.uuid4())

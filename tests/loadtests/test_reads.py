@@ -1,4 +1,4 @@
-"""What buyers were shown: each lie is found, and no truth is taken for one."""
+"""What buyers were shown: every lie is found, and no truth is taken for a lie."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from loadtests.proof import reads
 from loadtests.proof.ledger import NO_ANSWER, Entry
 from tests.loadtests.entries import nonsense, purchase, read
 
-NEGATIVE = "a read showed less than nothing"
-RISEN = "a read showed more than there had been before"
-MISSED = "a read did not show a purchase that was answered before it"
-TOO_FEW = "a read showed tickets gone that nobody had asked for"
-WRONGLY_REFUSED = "a purchase was refused as sold out though enough was left"
+NEGATIVE = "a read showed a negative number"
+RISEN = "a read showed more than an earlier read"
+MISSED = "a read missed a purchase that was acknowledged before it"
+TOO_FEW = "a read showed tickets as gone that nobody had requested"
+WRONGLY_REFUSED = "a purchase was refused as sold out although enough were left"
 
 USER = str(uuid.uuid4())
 
@@ -35,7 +35,7 @@ def findings(capacity: int, *entries: Entry) -> list[str]:
         ([purchase(201, 11, 0, 2), read(-1, 1, 3)], [NEGATIVE]),
     ],
 )
-def test_a_read_by_itself(entries: list[Entry], expected: list[str]) -> None:
+def test_a_read_on_its_own(entries: list[Entry], expected: list[str]) -> None:
     assert findings(10, *entries) == expected
 
 
@@ -44,7 +44,7 @@ def test_a_read_by_itself(entries: list[Entry], expected: list[str]) -> None:
     [
         (10, 0, 1, []),
         (7, 0, 1, [TOO_FEW]),
-        # The purchase is sent at 2 and answered at 4: meanwhile, both is true.
+        # The purchase is sent at 2 and answered at 4: in between, either can be true.
         (10, 1, 2, []),
         (7, 1, 2, []),
         (10, 3, 3, []),
@@ -69,7 +69,7 @@ def test_a_read_beside_an_acknowledged_purchase(
     ("left", "sent_at", "expected"),
     [(10, 0, []), (7, 0, [TOO_FEW]), (10, 9, []), (7, 9, []), (6, 9, [TOO_FEW])],
 )
-def test_an_unknown_purchase_may_be_made_at_any_time_after_it_was_sent(
+def test_an_unknown_purchase_may_take_effect_at_any_time_after_it_was_sent(
     status: int, left: int, sent_at: float, expected: list[str]
 ) -> None:
     assert findings(10, purchase(status, 3, 2, 4), read(left, sent_at, sent_at + 1)) == expected
@@ -91,28 +91,28 @@ def test_nonsense_takes_nothing() -> None:
     ("left", "sent_at", "expected"),
     [(7, 0, [TOO_FEW]), (7, 2, []), (10, 5, []), (7, 9, []), (10, 9, [MISSED]), (4, 9, [TOO_FEW])],
 )
-def test_a_purchase_that_is_sent_again_is_made_once(
+def test_a_retried_purchase_takes_effect_once(
     left: int, sent_at: float, expected: list[str]
 ) -> None:
-    sendings = [
+    attempts = [
         purchase(NO_ANSWER, 3, 2, 3, user=USER),
         purchase(503, 3, 4, 5, user=USER),
         purchase(201, 3, 6, 7, user=USER),
         purchase(201, 3, 8, 8, user=USER),
     ]
-    assert findings(10, *sendings, read(left, sent_at, sent_at)) == expected
+    assert findings(10, *attempts, read(left, sent_at, sent_at)) == expected
 
 
 @pytest.mark.parametrize(
     ("sent_at", "expected"),
     [(0, []), (1, []), (2, []), (3, [RISEN])],
-    ids=["before it", "with it", "as it was answered", "after it"],
+    ids=["before it", "with it", "when it was answered", "after it"],
 )
-def test_a_read_may_show_more_than_one_that_was_not_answered_before_it(
+def test_a_read_may_show_more_than_a_read_answered_after_it_was_sent(
     sent_at: float, expected: list[str]
 ) -> None:
     entries = [purchase(503, 2, 0, 1), read(8, 1, 2), read(9, sent_at, 9)]
-    # That 9 are left is never true; what is tested is what else is said of it.
+    # 9 left is never true; this tests what else is said about it.
     assert [each for each in findings(10, *entries) if each != TOO_FEW] == expected
 
 
@@ -127,14 +127,14 @@ def test_a_read_may_show_more_than_one_that_was_not_answered_before_it(
         (10, 1, [WRONGLY_REFUSED]),
     ],
 )
-def test_a_purchase_is_refused_only_if_too_little_can_have_been_left(
+def test_a_purchase_is_refused_only_if_too_few_can_have_been_left(
     quantity: int, answered_at: float, expected: list[str]
 ) -> None:
     entries = [purchase(503, 3, 2, 4), purchase(409, quantity, 0, answered_at)]
     assert findings(10, *entries) == expected
 
 
-def test_the_times_of_two_processes_are_not_compared() -> None:
+def test_times_of_different_processes_are_not_compared() -> None:
     elsewhere = purchase(201, 3, 100, 101, source="b")
     assert findings(10, elsewhere, read(7, 0, 1)) == []
     assert findings(10, elsewhere, read(10, 200, 201)) == []
@@ -146,9 +146,9 @@ def test_the_times_of_two_processes_are_not_compared() -> None:
 
 
 class Model:
-    """One option of a service that keeps the promise, asked at moments that rise.
+    """One option of a service that keeps the promise, with requests in order of time.
 
-    Each request takes effect at its moment, which is between its sending and its answer; only one
+    Each request takes effect at its moment, between being sent and being answered. Only a request
     without an answer may take effect after its buyer gave up.
     """
 
@@ -163,14 +163,14 @@ class Model:
     def purchase(
         self, times: tuple[float, float, float], source: str, quantity: int, answers: Sequence[bool]
     ) -> None:
-        """Send a purchase, and again as often as there are answers; False is one that is lost."""
+        """Send a purchase once for each of the answers; False means that the answer is lost."""
         moment, before, after = times
         is_sold = quantity <= self.left
         self.left -= quantity if is_sold else 0
         user = str(uuid.uuid4())
         sent_at = moment - before
         for place, is_answered in enumerate(answers):
-            # Any sending may be the one that took effect, but an answer comes after that.
+            # Any attempt may be the one that took effect, but every answer comes after that.
             answered_at = moment + after + place if is_answered else sent_at + place
             status = (201 if is_sold else 409) if is_answered else NO_ANSWER
             self.entries.append(
@@ -183,7 +183,7 @@ durations = st.floats(0, 5).map(lambda value: round(value, 1))
 
 @st.composite
 def histories(draw: st.DrawFn) -> Model:
-    """What two processes note of a service that keeps the promise, each by its own clock."""
+    """What two processes record of a service that keeps the promise, each by its own clock."""
     model = Model(draw(st.integers(0, 30)))
     offsets = {"a": 0.0, "b": draw(st.floats(-50, 50))}
     moment = 0.0
@@ -201,12 +201,12 @@ def histories(draw: st.DrawFn) -> Model:
 
 @settings(deadline=None)
 @given(histories())
-def test_no_history_of_a_service_that_keeps_the_promise_gives_a_finding(model: Model) -> None:
+def test_a_service_that_keeps_the_promise_never_gives_a_finding(model: Model) -> None:
     assert findings(model.capacity, *model.entries) == []
 
 
 def bounds(capacity: int, entries: Sequence[Entry], this: Entry) -> tuple[int, int]:
-    """How little and how much the read may show, worked out for it alone."""
+    """The least and the most that the read may show, worked out for it alone."""
     own = [each for each in entries if each.source == this.source]
     outcomes: dict[str | None, set[str]] = {}
     for each in entries:
@@ -228,19 +228,19 @@ def bounds(capacity: int, entries: Sequence[Entry], this: Entry) -> tuple[int, i
     earlier = [
         each.left for each in own if each.left is not None and each.answered_at < this.sent_at
     ]
-    most = min([capacity - sum(acknowledged.values()), *earlier])
-    return capacity - sum(asked.values()), most
+    left_max = min([capacity - sum(acknowledged.values()), *earlier])
+    return capacity - sum(asked.values()), left_max
 
 
 @settings(deadline=None)
 @given(histories(), st.data())
-def test_a_read_that_is_a_ticket_beyond_what_can_be_true_is_found(
+def test_a_read_is_found_if_it_is_one_ticket_beyond_what_can_be_true(
     model: Model, data: st.DataObject
 ) -> None:
     model.read((data.draw(st.floats(-20, 150)), data.draw(durations), data.draw(durations)), "a")
     *others, last = model.entries
-    least, most = bounds(model.capacity, others, last)
+    left_min, left_max = bounds(model.capacity, others, last)
 
-    for left in (least - 1, most + 1):
+    for left in (left_min - 1, left_max + 1):
         lie = read(left, last.sent_at, last.answered_at)
         assert findings(model.capacity, *others, lie) != []

@@ -1,4 +1,4 @@
-"""The sales: who comes when, and wants what."""
+"""The sales: which buyers come when, and what they want."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_every_sale_ends_by_itself_and_never_has_too_many_buyers(sale: Sale) -> 
 
 
 @pytest.mark.parametrize("sale", SALES.values(), ids=SALES.keys())
-def test_buyers_want_each_offer_as_often_as_it_says(sale: Sale) -> None:
+def test_each_offer_gets_its_share_of_the_visits(sale: Sale) -> None:
     capacities = sale.capacities()
     ids = [str(number) for number in range(len(capacities))]
     random = Random(1)
@@ -29,7 +29,7 @@ def test_buyers_want_each_offer_as_often_as_it_says(sale: Sale) -> None:
     for offer in sale.offers:
         own = range(first, first + offer.options)
         assert {capacities[place] for place in own} == {
-            round(offer.tickets_a_second * sale.seconds)
+            round(offer.tickets_per_second * sale.seconds)
         }
         assert sum(visits[place] for place in own) == pytest.approx(10_000 * offer.share, abs=300)
         assert all(visits[place] for place in own)
@@ -37,7 +37,7 @@ def test_buyers_want_each_offer_as_often_as_it_says(sale: Sale) -> None:
     assert first == len(ids)
 
 
-def test_a_stampede_is_there_from_the_first_moment() -> None:
+def test_a_stampede_is_complete_from_the_start() -> None:
     sale = SALES["stampede"]
     assert sale.buyers_at(0) == sale.buyers
 
@@ -48,6 +48,6 @@ def test_a_steady_sale_fills_up() -> None:
     assert crowds == [1, 20, 40, 60, 60]
 
 
-def test_a_service_that_does_not_put_on_sale_is_an_error() -> None:
+def test_a_service_that_creates_no_option_is_an_error() -> None:
     with pytest.raises(RuntimeError, match=r"http://127\.0\.0\.1:1 did not .*: it did not answer"):
         put_on_sale(SALES["stampede"], "http://127.0.0.1:1")

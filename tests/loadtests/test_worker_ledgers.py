@@ -1,4 +1,4 @@
-"""The ledger travels from the load workers to the master, and to a file, without a loss."""
+"""The ledger travels from the load workers to the master, and to a file, without loss."""
 
 from __future__ import annotations
 
@@ -16,62 +16,62 @@ ENTRIES = [purchase(201, 2, 0.1, 0.2), purchase(0, 3), nonsense(), read(8, 1 / 3
 
 
 def travel(part: Any) -> Any:
-    """The part, as it arrives: Locust sends MessagePack."""
+    """The part as it arrives: Locust sends MessagePack."""
     return msgspec.msgpack.decode(msgspec.msgpack.encode(part))
 
 
 def test_all_entries_of_all_workers_arrive() -> None:
-    gathered = Ledger()
-    worker_ledgers = WorkerLedgers(gathered)
+    collected = Ledger()
+    worker_ledgers = WorkerLedgers(collected)
     worker_ledgers.expect("a")
     for worker in "ab":
-        noted = ledger(10)
-        outbox = Outbox(noted)
+        recorded = ledger(10)
+        outbox = Outbox(recorded)
         for entry in ENTRIES:
-            noted.entries.append(entry)
+            recorded.entries.append(entry)
             worker_ledgers.add(worker, travel(outbox.next_part()))
         assert worker_ledgers.open() == {worker}
-        noted.entries += ENTRIES
+        recorded.entries += ENTRIES
         worker_ledgers.add(worker, travel(outbox.next_part(is_last=True)))
 
-    assert gathered.entries == ENTRIES * 4
+    assert collected.entries == ENTRIES * 4
     assert worker_ledgers.open() == set()
     assert worker_ledgers.losses() == []
 
 
-def test_a_worker_whose_last_part_does_not_come_is_a_loss() -> None:
+def test_a_worker_whose_last_part_never_arrives_is_a_loss() -> None:
     worker_ledgers = WorkerLedgers(Ledger())
     worker_ledgers.expect("a")
     worker_ledgers.add("b", Outbox(ledger(10, *ENTRIES)).next_part())
     assert worker_ledgers.open() == {"a", "b"}
     assert worker_ledgers.losses() == [
-        "load worker a is gone, and what it noted is not complete",
-        "load worker b is gone, and what it noted is not complete",
+        "load worker a is gone, and its records are incomplete",
+        "load worker b is gone, and its records are incomplete",
     ]
 
 
-def test_a_part_that_got_lost_on_its_way_is_a_loss() -> None:
+def test_a_part_lost_in_transit_is_a_loss() -> None:
     worker_ledgers = WorkerLedgers(Ledger())
-    noted = ledger(10, *ENTRIES)
-    outbox = Outbox(noted)
+    recorded = ledger(10, *ENTRIES)
+    outbox = Outbox(recorded)
     outbox.next_part()
-    noted.entries += ENTRIES[:1]
+    recorded.entries += ENTRIES[:1]
     worker_ledgers.add("a", outbox.next_part(is_last=True))
-    assert worker_ledgers.losses() == ["load worker a noted 5 requests, and 1 arrived"]
+    assert worker_ledgers.losses() == ["load worker a recorded 5 requests, but 1 arrived"]
 
 
-def test_a_worker_that_has_nothing_to_say_does_not_take_part() -> None:
+def test_a_worker_without_entries_does_not_take_part() -> None:
     worker_ledgers = WorkerLedgers(Ledger())
     worker_ledgers.add("idle", Outbox(Ledger()).next_part())
     assert worker_ledgers.open() == set()
 
 
-def test_what_is_no_part_is_refused() -> None:
+def test_an_invalid_part_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         WorkerLedgers(Ledger()).add("a", {"entries": [["read"]]})
 
 
-def test_a_ledger_that_was_written_is_read_as_it_was(tmp_path: Path) -> None:
+def test_a_ledger_reads_back_as_it_was_written(tmp_path: Path) -> None:
     written = ledger(10, *ENTRIES)
     written.deleted = {"gone"}
     written.write(tmp_path / "ledger.jsonl")
@@ -82,7 +82,7 @@ def test_a_ledger_that_was_written_is_read_as_it_was(tmp_path: Path) -> None:
         assert getattr(was_read, name) == getattr(written, name)
 
 
-def test_a_file_that_is_cut_off_is_no_ledger(tmp_path: Path) -> None:
+def test_a_truncated_file_is_not_a_ledger(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     ledger(10, *ENTRIES).write(path)
     path.write_bytes(path.read_bytes()[:-20])

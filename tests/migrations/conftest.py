@@ -1,4 +1,4 @@
-"""What the tests of migrating need: empty databases, and files that a test may change."""
+"""Fixtures for the migration tests: empty databases, and SQL files that a test may change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loadtests.harness.postgres import Server
 
 @pytest.fixture
 def empty(postgres_18: Server) -> Iterator[str]:
-    """A database with nothing in it, on a server that has the roles."""
+    """An empty database on a server that has the roles."""
     with postgres_18.database("template0") as conninfo:
         yield conninfo
 

@@ -1,4 +1,4 @@
-"""What the tests of migrating look at, and how they run the command."""
+"""Runs the migrate command, and looks at the result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def schemas(database: str) -> list[str]:
-    """The schemas that are not PostgreSQL's own, nor the history's."""
+    """All schemas except PostgreSQL's own and the history's."""
     with connect(database) as connection:
         rows = connection.execute(
             "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)'"
@@ -32,7 +32,7 @@ def schemas(database: str) -> list[str]:
 
 
 def history(database: str) -> Any:
-    """Which schemas, migrations and files the database says it has."""
+    """The schemas, migrations and files that are recorded in the database."""
     migrations: list[Any] = []
     files: list[Any] = []
     with connect(database) as connection:
@@ -48,7 +48,7 @@ def history(database: str) -> Any:
 
 
 def everything(database: str) -> Any:
-    """The history, and each row of the catalogue that a migration could change, with its writer."""
+    """The history, and every catalogue row that a migration could change, with its xmin."""
     rows = """
         WITH schemas AS (SELECT oid FROM pg_namespace WHERE nspname ~ '^ticketing(_private)?$')
         SELECT 'schema', oid, xmin::text FROM pg_namespace WHERE oid IN (TABLE schemas)
@@ -69,7 +69,7 @@ def everything(database: str) -> Any:
 
 
 def command(database: str, *arguments: str) -> subprocess.Popen[str]:
-    """``python -m api migrate``, started."""
+    """Start ``python -m api migrate``."""
     return subprocess.Popen(
         [sys.executable, "-m", "api", "migrate", *arguments],
         cwd=Path(__file__).parent.parent.parent,
@@ -87,6 +87,6 @@ def run_command(database: str, *arguments: str) -> tuple[int, str, str]:
 
 
 def objects(database: str) -> catalogue.Objects:
-    """What the database holds of the service."""
+    """The service's objects in the database."""
     with connect(database) as connection:
         return catalogue.describe(connection)

@@ -1,4 +1,4 @@
-"""migrate --check: whatever was changed by hand is seen, and nothing else."""
+"""migrate --check reports every manual change, and nothing else."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ BY_HAND = [
 ]
 
 
-def test_what_is_checked_in_is_what_the_files_make(database: str) -> None:
+def test_the_checked_in_schema_is_what_the_files_produce(database: str) -> None:
     assert dump_schema(database) == shipped.SCHEMA_DUMP.read_text(), "run: make schema"
     assert objects(database) == catalogue.expected(), "run: make schema"
 
@@ -216,9 +216,7 @@ def test_check_finds_nothing_in_a_fresh_database(any_database: str) -> None:
         "bytea_output = escape",
     ],
 )
-def test_check_does_not_depend_on_what_is_set_for_the_database(
-    any_database: str, setting: str
-) -> None:
+def test_check_does_not_depend_on_the_databases_settings(any_database: str, setting: str) -> None:
     name = conninfo_to_dict(any_database)["dbname"]
     with connect(any_database) as connection:
         connection.execute(f"ALTER DATABASE {name} SET {setting}".encode())
@@ -226,8 +224,8 @@ def test_check_does_not_depend_on_what_is_set_for_the_database(
     assert migrate.check(any_database) == []
 
 
-def test_check_finds_nothing_in_a_database_that_is_replicated_and_used(any_database: str) -> None:
-    """What a server makes for itself, or an operator beside the service, is not ours."""
+def test_check_ignores_replication_and_an_operators_own_tables(any_database: str) -> None:
+    """What a server creates for itself, or an operator beside the service, is not ours."""
     with connect(any_database) as connection:
         connection.execute("CREATE PUBLICATION p FOR TABLE ticketing_private.purchases")
         connection.execute("CREATE TABLE public.other (i integer)")
@@ -237,7 +235,7 @@ def test_check_finds_nothing_in_a_database_that_is_replicated_and_used(any_datab
     assert migrate.check(any_database) == []
 
 
-def test_check_says_with_its_exit_code_whether_it_found_something(database: str) -> None:
+def test_check_has_an_exit_code_for_differences(database: str) -> None:
     assert run_command(database, "--check")[:2] == (0, "The database matches this build.\n")
     with connect(database) as connection:
         connection.execute("DROP FUNCTION ticketing.audit_allocations()")
@@ -249,7 +247,7 @@ def test_check_says_with_its_exit_code_whether_it_found_something(database: str)
 
 
 @pytest.mark.parametrize(("by_hand", "found"), BY_HAND, ids=[by_hand for by_hand, _ in BY_HAND])
-def test_check_finds_what_was_changed_by_hand(
+def test_check_finds_every_manual_change(
     connection: psycopg.Connection[Any], by_hand: str, found: list[str]
 ) -> None:
     with connection.transaction(force_rollback=True):
@@ -267,7 +265,7 @@ def test_check_finds_what_was_changed_by_hand(
         ("SET enable_seqscan = off", "SET enable_seqscan = on"),
     ],
 )
-def test_check_names_the_function_that_was_edited_by_hand(
+def test_check_names_a_manually_edited_function(
     connection: psycopg.Connection[Any], old: str, new: str
 ) -> None:
     source = (shipped.PROCEDURES / "purchase_tickets_batch.sql").read_text()
@@ -284,7 +282,7 @@ def test_check_names_the_function_that_was_edited_by_hand(
     assert len([line for line in lines if re.match(r"-[^-]", line)]) == 1
 
 
-def test_check_says_who_may_make_what_and_who_can_take_that_away(any_database: str) -> None:
+def test_check_says_who_may_create_what_and_who_can_revoke_it(any_database: str) -> None:
     name = conninfo_to_dict(any_database)["dbname"]
     grants = [
         f"GRANT TEMPORARY ON DATABASE {name} TO PUBLIC",
@@ -307,10 +305,10 @@ def test_check_says_who_may_make_what_and_who_can_take_that_away(any_database: s
     assert migrate.check(any_database) == []
 
 
-def test_check_says_of_a_restored_database_that_public_may_make_temporary_objects(
+def test_check_warns_that_public_may_create_temporary_objects_in_a_restored_database(
     database: str, postgres_18: Server, tmp_path: Path
 ) -> None:
-    """What is granted on a database is not in a dump of it, unless it is made with --create."""
+    """A dump does not include grants on the database itself, unless it is made with --create."""
     dumped = tmp_path / "dump"
     dump = [embedded.program("pg_dump"), "--format=custom", f"--file={dumped}", database]
     subprocess.run(dump, check=True)
@@ -326,7 +324,7 @@ def test_check_says_of_a_restored_database_that_public_may_make_temporary_object
     assert line in errors
 
 
-def test_check_by_a_role_that_may_not_look_says_what_to_ask_a_dba_for(database: str) -> None:
+def test_check_by_a_role_without_access_says_what_to_ask_a_dba_for(database: str) -> None:
     code, output, errors = run_command(make_conninfo(database, user="ticketing_service"), "--check")
 
     assert (code, output) == (1, "")

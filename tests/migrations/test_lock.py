@@ -1,4 +1,4 @@
-"""One migrates at a time: who waits says so and for whom, and does not wait for ever."""
+"""Only one process migrates at a time; a waiting one says for whom it waits, and gives up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.processes.test_startup import run
 
 @contextmanager
 def held(database: str) -> Iterator[int]:
-    """The lock is held by a session, whose process id this is."""
+    """The process id of a session that holds the lock."""
     named = make_conninfo(database, application_name="the other")
     with connect(named) as holder, holder.transaction():
         holder.execute("SELECT pg_advisory_xact_lock(%s)", (lock.KEY,))
@@ -35,7 +35,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["--rollback"]])
 @pytest.mark.usefixtures("impatient")
-def test_who_waits_says_for_whom_and_gives_up(database: str, arguments: list[str]) -> None:
+def test_a_waiting_process_says_for_whom_it_waits_and_gives_up(
+    database: str, arguments: list[str]
+) -> None:
     before = everything(database)
     with held(database) as pid:
         code, output, errors = run_command(database, *arguments)
@@ -57,7 +59,7 @@ def test_who_waits_says_for_whom_and_gives_up(database: str, arguments: list[str
     assert everything(database) == before
 
 
-def test_who_waits_goes_on_when_the_other_is_ended_as_it_was_told(empty: str) -> None:
+def test_a_waiting_process_continues_once_the_other_is_terminated_as_advised(empty: str) -> None:
     holder = connect(empty)
     holder.execute("BEGIN")
     holder.execute("SELECT pg_advisory_xact_lock(%s)", (lock.KEY,))
@@ -72,7 +74,7 @@ def test_who_waits_goes_on_when_the_other_is_ended_as_it_was_told(empty: str) ->
     assert output.splitlines() == [f"Applied {name}." for name in MIGRATIONS + PROCEDURES]
 
 
-def test_a_role_that_may_not_see_sessions_of_others_is_told_what_it_may_know(
+def test_a_role_that_may_not_see_other_sessions_is_told_what_it_may_know(
     database: str,
 ) -> None:
     with connect(database) as superuser:
@@ -87,7 +89,7 @@ def test_a_role_that_may_not_see_sessions_of_others_is_told_what_it_may_know(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_serve_does_not_wait_for_ever_either(tmp_path: Path) -> None:
+def test_serve_does_not_wait_forever_either(tmp_path: Path) -> None:
     with embedded.serving(tmp_path / "data") as database, held(database):
         ended: subprocess.CompletedProcess[str] = run("serve", DATA_DIR=str(tmp_path / "data"))
 
@@ -96,8 +98,8 @@ def test_serve_does_not_wait_for_ever_either(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_waiting_holds_back_no_index_that_is_made_meanwhile(database: str) -> None:
-    """CREATE INDEX CONCURRENTLY waits for every transaction that looks at the database."""
+def test_waiting_does_not_delay_a_concurrent_index_build(database: str) -> None:
+    """CREATE INDEX CONCURRENTLY waits for every transaction with a snapshot of the database."""
     with connect(database) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", (lock.KEY,))
         with command(database) as process:
@@ -111,15 +113,13 @@ def test_waiting_holds_back_no_index_that_is_made_meanwhile(database: str) -> No
     assert process.returncode == 0, errors
 
 
-def test_a_migrator_that_was_killed_in_mid_statement_does_not_keep_the_lock(
-    database: str, tree: Path
-) -> None:
-    """Its statement would run for an hour, and nobody is left to take its result."""
+def test_a_migrator_killed_mid_statement_does_not_keep_the_lock(database: str, tree: Path) -> None:
+    """Its statement would run for an hour, with nobody left to take the result."""
     (tree / "migrations/9001-slow.sql").write_text(
         "SET LOCAL statement_timeout = 0; SELECT pg_sleep(3600);\n"
     )
     slow = make_conninfo(database, application_name="slow")
-    # A fork, since the changed files are this process's own.
+    # A fork, because the changed files exist for this process only.
     process = multiprocessing.get_context("fork").Process(target=migrate.migrate, args=(slow,))
     sleeping = (
         "SELECT count(*) FROM pg_stat_activity "
@@ -127,7 +127,7 @@ def test_a_migrator_that_was_killed_in_mid_statement_does_not_keep_the_lock(
     )
     with connect(database) as observer:
         process.start()
-        wait_for(lambda: value(observer, sleeping) == 1, "the migration to be under way")
+        wait_for(lambda: value(observer, sleeping) == 1, "the migration to be running")
         process.kill()
         process.join()
         (tree / "migrations/9001-slow.sql").unlink()

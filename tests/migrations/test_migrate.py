@@ -37,7 +37,7 @@ FAILING = "DO $$ BEGIN RAISE 'no'; END $$;\n"
 
 @pytest.fixture
 def server_without_roles(any_server: Server) -> Iterator[Server]:
-    """A server as it is before the first migration. Meanwhile the roles have other names."""
+    """A server as it is before the first migration: the roles are renamed for the time being."""
     with connect(any_server.superuser_conninfo) as superuser:
         for role in ROLES:
             superuser.execute(f"ALTER ROLE {role} RENAME TO {role}_away")
@@ -52,7 +52,7 @@ def server_without_roles(any_server: Server) -> Iterator[Server]:
 
 @contextmanager
 def migrating_role(server: Server, attributes: str = "") -> Iterator[str]:
-    """An empty database for a role that is no superuser, but may create schemas in it."""
+    """An empty database for a role that is not a superuser, but may create schemas in it."""
     with connect(server.superuser_conninfo) as superuser:
         superuser.execute(f"CREATE ROLE {MIGRATOR_SQL} LOGIN {attributes}".encode())
         try:
@@ -67,7 +67,7 @@ def migrating_role(server: Server, attributes: str = "") -> Iterator[str]:
 
 
 def server_state(database: str) -> Any:
-    """The roles, and who may do what with the database."""
+    """The roles, and the privileges on the database."""
     with connect(database) as connection:
         roles = "SELECT * FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname"
         members = "SELECT roleid, member FROM pg_auth_members ORDER BY 1, 2"
@@ -98,7 +98,7 @@ def test_a_second_run_has_nothing_to_do(database: str) -> None:
     assert everything(database) == before
 
 
-def test_down_to_nothing_leaves_nothing_but_the_roles_and_up_again_is_the_same(
+def test_rolling_everything_back_leaves_only_the_roles_and_migrating_again_is_the_same(
     any_server: Server,
 ) -> None:
     with any_server.database("template0") as database:
@@ -136,7 +136,7 @@ def test_any_number_of_migrations_can_be_undone_and_applied_again(
     assert (history(database), objects(database)) == before
 
 
-def test_each_migration_has_a_rollback() -> None:
+def test_every_migration_has_a_rollback() -> None:
     migrations = {path.stem for path in shipped.migration_paths()}
     rollbacks = shipped.MIGRATIONS.glob("*.rollback.sql")
 
@@ -177,7 +177,7 @@ def test_the_database_is_given_as_a_url_or_as_parameters(empty: str, template: s
     assert migrate.check(empty) == []
 
 
-def test_a_database_of_another_encoding_is_refused(postgres_18: Server) -> None:
+def test_a_database_with_a_different_encoding_is_refused(postgres_18: Server) -> None:
     with postgres_18.database("template0 ENCODING 'LATIN1' LOCALE 'C'") as database:
         code, output, errors = run_command(database)
 
@@ -186,7 +186,7 @@ def test_a_database_of_another_encoding_is_refused(postgres_18: Server) -> None:
         assert schemas(database) == []
 
 
-def test_a_database_that_is_read_only_is_told_in_a_line(empty: str) -> None:
+def test_a_read_only_database_is_reported_in_one_line(empty: str) -> None:
     read_only = make_conninfo(empty, options="-c default_transaction_read_only=on")
 
     code, output, errors = run_command(read_only)
@@ -200,7 +200,7 @@ def test_a_database_that_is_read_only_is_told_in_a_line(empty: str) -> None:
 # Many at once, and killed
 
 
-def test_of_twenty_migrators_at_once_one_migrates_and_all_succeed(empty: str) -> None:
+def test_one_of_twenty_concurrent_migrators_migrates_and_all_succeed(empty: str) -> None:
     processes = [command(empty) for _ in range(8)]
     with ThreadPoolExecutor(12) as threads:
         applied = list(threads.map(migrate.migrate, [empty] * 12))
@@ -213,7 +213,7 @@ def test_of_twenty_migrators_at_once_one_migrates_and_all_succeed(empty: str) ->
     assert migrate.check(empty) == []
 
 
-def test_databases_of_one_server_are_migrated_at_once(server_without_roles: Server) -> None:
+def test_databases_on_one_server_can_be_migrated_concurrently(server_without_roles: Server) -> None:
     server = server_without_roles
     with (
         server.database("template0") as one,
@@ -232,7 +232,7 @@ def test_a_migrator_that_is_killed_leaves_nothing_stuck(empty: str) -> None:
         connect(empty) as holder,
         ThreadPoolExecutor(1) as threads,
     ):
-        # Whoever makes the schema has to wait for the one who may yet commit it.
+        # Anyone creating the schema has to wait for this session, which may still commit it.
         holder.execute("BEGIN")
         holder.execute("CREATE SCHEMA ticketing")
         with command(make_conninfo(empty, application_name="killed")) as process:
@@ -250,7 +250,7 @@ def test_a_migrator_that_is_killed_leaves_nothing_stuck(empty: str) -> None:
         assert value(observer, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
 
-def test_a_migration_gives_up_rather_than_let_buyers_queue_up_behind_it(
+def test_a_migration_gives_up_instead_of_letting_buyers_queue_up_behind_it(
     database: str, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = everything(database)
@@ -262,7 +262,7 @@ def test_a_migration_gives_up_rather_than_let_buyers_queue_up_behind_it(
         option = new_option(buyer, 10)
         buyer.execute("SELECT ticketing.purchase_tickets(%s, gen_random_uuid(), 1)", (option,))
 
-        # The statement's own timeout is there so that this fails, and does not hang, without.
+        # The statement timeout makes this fail instead of hang if there is no lock timeout.
         impatient = make_conninfo(database, options="-c statement_timeout=5s")
         with pytest.raises(migrate.MigrationError, match=r"9001-more.sql:\d: .*lock timeout"):
             migrate.migrate(impatient)
@@ -354,9 +354,7 @@ def test_a_failing_rollback_leaves_the_database_as_it_was_and_names_its_line(
 # What changed since
 
 
-def test_a_procedure_that_was_changed_is_applied_again_and_no_other(
-    database: str, tree: Path
-) -> None:
+def test_a_changed_procedure_is_reinstalled_and_no_other(database: str, tree: Path) -> None:
     with (tree / "procedures/get_purchase.sql").open("a") as file:
         file.write("\nCOMMENT ON FUNCTION ticketing.get_purchase(uuid, uuid) IS 'Changed.';\n")
     functions = (
@@ -386,7 +384,7 @@ def test_a_migration_that_was_edited_after_it_was_applied_is_refused(
     assert everything(database) == before
 
 
-def test_a_database_that_is_newer_than_the_build_is_refused(database: str, tree: Path) -> None:
+def test_a_database_newer_than_the_build_is_refused(database: str, tree: Path) -> None:
     newer = tree / "migrations/9001-newer.sql"
     newer.write_text("CREATE TABLE ticketing_private.newer (i integer);\n")
     migrate.migrate(database)
@@ -402,7 +400,7 @@ def test_a_database_that_is_newer_than_the_build_is_refused(database: str, tree:
     )
 
 
-def test_a_build_does_not_roll_back_what_lies_under_a_newer_migration(
+def test_a_build_does_not_roll_back_anything_beneath_a_newer_migration(
     database: str, tree: Path
 ) -> None:
     newer = tree / "migrations/9001-newer.sql"
@@ -438,7 +436,7 @@ def index_migration(tree: Path) -> str:
     return "migrations/9001-index.sql"
 
 
-def test_a_migration_that_is_not_transactional_runs_by_itself(
+def test_a_non_transactional_migration_runs_on_its_own(
     database: str, tree: Path, index_migration: str
 ) -> None:
     (tree / "migrations/9002-bad.sql").write_text(FAILING)
@@ -451,9 +449,7 @@ def test_a_migration_that_is_not_transactional_runs_by_itself(
     assert migrate.migrate(database) == []
 
 
-def test_a_migration_that_is_not_transactional_is_rolled_back(
-    database: str, index_migration: str
-) -> None:
+def test_a_non_transactional_migration_is_rolled_back(database: str, index_migration: str) -> None:
     before = history(database)
     migrate.migrate(database)
 
@@ -467,7 +463,9 @@ def test_a_migration_that_is_not_transactional_is_rolled_back(
 
 
 @pytest.mark.parametrize("owns", [True, False], ids=["owns the database", "may create schemas"])
-def test_a_role_that_is_no_superuser_migrates(server_without_roles: Server, owns: bool) -> None:
+def test_a_role_that_is_not_a_superuser_can_migrate(
+    server_without_roles: Server, owns: bool
+) -> None:
     with migrating_role(server_without_roles, "CREATEROLE") as database:
         if owns:
             with connect(database) as superuser:
@@ -485,7 +483,7 @@ def test_a_role_that_is_no_superuser_migrates(server_without_roles: Server, owns
 
 
 def follow_the_advice(database: str, *files: str) -> None:
-    """Migrate, do as a DBA what the errors of these files say, and migrate."""
+    """Migrate, do as a DBA what these files' errors advise, and migrate again."""
     for file in files:
         with pytest.raises(migrate.MigrationError) as raised:
             migrate.migrate(database)
@@ -510,7 +508,7 @@ def test_a_role_that_may_not_create_roles_says_what_to_ask_a_dba_for(
         follow_the_advice(database, "0001-roles", "0005-idle-transactions")
 
 
-def test_a_role_that_is_no_member_of_the_owner_says_what_to_ask_a_dba_for(
+def test_a_role_that_is_not_a_member_of_the_owner_says_what_to_ask_a_dba_for(
     any_server: Server,
 ) -> None:
     with migrating_role(any_server) as database:
@@ -518,7 +516,7 @@ def test_a_role_that_is_no_member_of_the_owner_says_what_to_ask_a_dba_for(
 
 
 def test_a_role_that_may_not_create_schemas_says_what_to_ask_a_dba_for(empty: str) -> None:
-    """On the command line, where the error must be one, and no stack trace."""
+    """On the command line, where it must be an error message and not a stack trace."""
     with connect(empty) as superuser:
         superuser.execute(f"CREATE ROLE {MIGRATOR_SQL} LOGIN IN ROLE ticketing_owner".encode())
         migrator = make_conninfo(empty, user=MIGRATOR)
@@ -535,9 +533,7 @@ def test_a_role_that_may_not_create_schemas_says_what_to_ask_a_dba_for(empty: st
             superuser.execute(f"DROP ROLE {MIGRATOR_SQL}".encode())
 
 
-def test_another_member_of_the_owner_than_the_first_one_may_migrate(
-    any_server: Server, tree: Path
-) -> None:
+def test_any_other_member_of_the_owner_may_migrate(any_server: Server, tree: Path) -> None:
     with migrating_role(any_server) as database:
         migrate.migrate(make_conninfo(database, user="postgres"))
         with connect(database) as superuser:
@@ -552,7 +548,7 @@ def test_another_member_of_the_owner_than_the_first_one_may_migrate(
         assert migrate.rollback(database) == "migrations/9001-more.sql"
 
 
-def test_roles_that_a_dba_made_are_left_as_they_are(server_without_roles: Server) -> None:
+def test_roles_created_by_a_dba_are_left_as_they_are(server_without_roles: Server) -> None:
     with (
         server_without_roles.database("template0") as database,
         connect(database) as superuser,
@@ -571,7 +567,7 @@ def test_roles_that_a_dba_made_are_left_as_they_are(server_without_roles: Server
 IDLE_TIMEOUT = "SHOW idle_in_transaction_session_timeout"
 
 
-def test_a_transaction_that_an_operator_forgets_is_ended(server_without_roles: Server) -> None:
+def test_an_operators_forgotten_transaction_is_ended(server_without_roles: Server) -> None:
     with server_without_roles.database("template0") as database:
         migrate.migrate(database)
 
@@ -582,7 +578,7 @@ def test_a_transaction_that_an_operator_forgets_is_ended(server_without_roles: S
 
 
 @pytest.mark.parametrize("where", ["", "IN DATABASE {}"], ids=["everywhere", "in the database"])
-def test_a_time_for_idle_transactions_that_somebody_has_set_is_left_as_it_is(
+def test_an_idle_transaction_timeout_that_is_already_set_is_left_as_it_is(
     server_without_roles: Server, where: str
 ) -> None:
     with (

@@ -1,4 +1,4 @@
-"""migrate through PgBouncer in transaction mode, where a session is many clients'."""
+"""migrate through PgBouncer in transaction mode, where clients share sessions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEFT_BEHIND = """
 
 
 @pytest.mark.parametrize(("server", "pool_size"), [("postgres_18", 2), ("postgres_15", 1)])
-def test_of_four_migrators_at_once_one_migrates_and_all_succeed(
+def test_one_of_four_concurrent_migrators_migrates_and_all_succeed(
     request: pytest.FixtureRequest, server: str, pool_size: int, tmp_path: Path
 ) -> None:
     running: Server = request.getfixturevalue(server)
@@ -50,7 +50,7 @@ def test_a_migrator_that_is_killed_leaves_nothing_stuck(empty: str, tmp_path: Pa
         connect(empty) as observer,
         connect(empty) as holder,
     ):
-        # Whoever makes the schema has to wait for the one who may yet commit it.
+        # Anyone creating the schema has to wait for this session, which may still commit it.
         holder.execute("BEGIN")
         holder.execute("CREATE SCHEMA ticketing")
         with command(make_conninfo(pooled, application_name="killed")) as process:
@@ -66,7 +66,7 @@ def test_a_migrator_that_is_killed_leaves_nothing_stuck(empty: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("is_pooled", [True, False])
-def test_a_transaction_that_others_end_is_noticed_before_it_commits(
+def test_a_transaction_ended_by_others_is_noticed_before_it_commits(
     database: str, tree: Path, tmp_path: Path, is_pooled: bool
 ) -> None:
     before = everything(database)
@@ -83,10 +83,10 @@ def test_a_transaction_that_others_end_is_noticed_before_it_commits(
     assert everything(database) == before
 
 
-def test_what_is_not_transactional_is_refused_before_anything_is_done(
+def test_a_non_transactional_migration_is_refused_before_anything_is_done(
     database: str, tree: Path, tmp_path: Path
 ) -> None:
-    """What it sets for its session would be set for whoever gets the session next."""
+    """Its session settings would apply to whichever client gets the session next."""
     before = everything(database)
     (tree / "migrations/9001-good.sql").write_text("CREATE TABLE ticketing.good (i integer);\n")
     (tree / "migrations/9002-index.sql").write_text(

@@ -1,4 +1,4 @@
-"""migrate --rollback deletes nothing that it was not told to delete."""
+"""migrate --rollback deletes no data unless told to."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ HARMLESS = [
 ]
 
 TABLES = "migrations/0003-tables.sql"
-"""The migration whose rollback takes the tables along."""
+"""The migration whose rollback drops the tables."""
 
 
 def sell(database: str) -> None:
@@ -120,7 +120,7 @@ def add_migration(tree: Path, up: str, down: str, head: str = "") -> None:
     (tree / "migrations/9001-more.rollback.sql").write_text(f"{down};\n")
 
 
-def test_typed_once_more_it_deletes_no_purchase(any_database: str) -> None:
+def test_one_rollback_too_many_deletes_no_purchase(any_database: str) -> None:
     sell(any_database)
     for name in reversed(MIGRATIONS[MIGRATIONS.index(TABLES) + 1 :]):
         assert run_command(any_database, "--rollback")[:2] == (0, f"Rolled back {name}.\n")
@@ -143,7 +143,7 @@ def test_typed_once_more_it_deletes_no_purchase(any_database: str) -> None:
     assert (code, output) == (0, f"Rolled back {TABLES}.\n")
 
 
-def test_the_embedded_database_is_no_exception(tmp_path: Path) -> None:
+def test_the_embedded_database_is_protected_too(tmp_path: Path) -> None:
     data = ["--data-dir", str(tmp_path / "data")]
     with embedded.serving(tmp_path / "data") as database:
         assert run("migrate", *data).returncode == 0
@@ -157,24 +157,24 @@ def test_the_embedded_database_is_no_exception(tmp_path: Path) -> None:
     assert "ticketing_private.purchases: 3 rows" in ended.stderr
 
 
-def test_to_delete_data_is_to_roll_back(database: str) -> None:
+def test_delete_data_requires_rollback(database: str) -> None:
     code, _, errors = run_command(database, "--delete-data")
 
     assert (code, errors) == (2, "ticket-allocation: --delete-data requires --rollback\n")
 
 
 @pytest.mark.parametrize(
-    ("up", "meanwhile", "down", "lost"), LOSSES, ids=[f"{up}: {down}" for up, _, down, _ in LOSSES]
+    ("up", "change", "down", "lost"), LOSSES, ids=[f"{up}: {down}" for up, _, down, _ in LOSSES]
 )
-def test_what_a_later_rollback_would_delete_is_told_and_kept(
-    database: str, tree: Path, up: str, meanwhile: str, down: str, lost: str
+def test_data_that_a_later_rollback_would_delete_is_counted_and_kept(
+    database: str, tree: Path, up: str, change: str, down: str, lost: str
 ) -> None:
-    """Whoever wrote the migration did not have to think of it."""
+    """The migration's author did not have to think of it."""
     sell(database)
     add_migration(tree, up, down)
     migrate.migrate(database)
     with connect(database) as connection:
-        connection.execute(meanwhile.encode())
+        connection.execute(change.encode())
     before = everything(database)
 
     with pytest.raises(migrate.MigrationError) as raised:
@@ -186,16 +186,16 @@ def test_what_a_later_rollback_would_delete_is_told_and_kept(
 
 
 @pytest.mark.parametrize(
-    ("up", "meanwhile", "down"), HARMLESS, ids=[f"{up}: {down}" for up, _, down in HARMLESS]
+    ("up", "change", "down"), HARMLESS, ids=[f"{up}: {down}" for up, _, down in HARMLESS]
 )
 def test_a_rollback_that_deletes_nothing_needs_no_flag(
-    database: str, tree: Path, up: str, meanwhile: str, down: str
+    database: str, tree: Path, up: str, change: str, down: str
 ) -> None:
     sell(database)
     add_migration(tree, up, down)
     migrate.migrate(database)
     with connect(database) as connection:
-        connection.execute(meanwhile.encode())
+        connection.execute(change.encode())
 
     assert migrate.rollback(database) == "migrations/9001-more.sql"
 
@@ -203,9 +203,7 @@ def test_a_rollback_that_deletes_nothing_needs_no_flag(
         assert value(connection, "SELECT sum(quantity) FROM ticketing_private.purchases") == 6
 
 
-def test_a_row_that_comes_while_the_table_is_being_dropped_is_kept(
-    database: str, tree: Path
-) -> None:
+def test_a_row_inserted_while_the_table_is_being_dropped_is_kept(database: str, tree: Path) -> None:
     add_migration(tree, TABLE, "DROP TABLE ticketing_private.seats")
     migrate.migrate(database)
     with (
@@ -225,7 +223,7 @@ def test_a_row_that_comes_while_the_table_is_being_dropped_is_kept(
         assert value(observer, "SELECT count(*) FROM ticketing_private.seats") == 1
 
 
-def test_what_cannot_be_tried_first_is_refused_as_long_as_there_are_rows(
+def test_a_rollback_that_cannot_be_tried_first_is_refused_while_there_are_rows(
     database: str, tree: Path
 ) -> None:
     sell(database)

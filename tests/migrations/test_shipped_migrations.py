@@ -19,7 +19,7 @@ PATHS = {f"db/migrations/{path.name}": path for path in shipped.MIGRATIONS.glob(
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
-def test_a_migration_that_has_shipped_is_as_it_was(name: str) -> None:
+def test_a_shipped_migration_is_unchanged(name: str) -> None:
     assert name in PATHS, f"{name} has shipped; do not remove it"
 
     checksum = hashlib.sha256(PATHS[name].read_bytes()).hexdigest()
@@ -28,7 +28,7 @@ def test_a_migration_that_has_shipped_is_as_it_was(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PATHS))
-def test_a_migration_is_listed_when_it_ships(name: str) -> None:
+def test_every_migration_has_a_checksum(name: str) -> None:
     assert name in SHIPPED, (
         f"{name} has no checksum yet; add it at the next release: "
         f"sha256sum {name} >> tests/migrations/{CHECKSUMS.name}"

@@ -1,4 +1,4 @@
-"""Services on databases of their own."""
+"""Services with databases of their own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 
 
 class Answer:
-    """What came back for one request."""
+    """The answer to one request."""
 
     def __init__(self, response: http.client.HTTPResponse) -> None:
         self.status = response.status
@@ -25,13 +25,13 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """The code of a problem."""
+        """The problem's code."""
         code: str = json.loads(self.body)["code"]
         return code
 
 
 class Buyer:
-    """Sends requests, each on a new connection, in threads of its own."""
+    """Sends requests, each over a new connection, in threads of its own."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -51,7 +51,7 @@ class Buyer:
             connection.close()
 
     def new_option(self, allocation: int) -> str:
-        """The path of a new ticket option."""
+        """Create a ticket option, and return its path."""
         answer = self.send(
             "POST", "/ticket_options", {"name": "a", "desc": "b", "allocation": allocation}
         )
@@ -68,7 +68,7 @@ class Buyer:
         return self.send("POST", f"{option}/purchases", {"quantity": quantity, "user_id": USER})
 
     def start_purchase(self, option: str, quantity: int = 1) -> Future[Answer]:
-        """A purchase that is under way."""
+        """Start a purchase, without waiting for the answer."""
         return self._threads.submit(self.purchase, option, quantity)
 
     def close(self) -> None:
@@ -77,13 +77,13 @@ class Buyer:
 
 @pytest.fixture
 def running_service(database: str) -> Iterator[Service]:
-    """A service of two workers that is ready."""
-    with service.running(DATABASE_URL=database, WORKERS="2") as made:
-        yield made
+    """A service with two workers, ready."""
+    with service.running(DATABASE_URL=database, WORKERS="2") as started:
+        yield started
 
 
 @pytest.fixture
 def buyer(running_service: Service) -> Iterator[Buyer]:
-    made = Buyer(running_service.port)
-    yield made
-    made.close()
+    new_buyer = Buyer(running_service.port)
+    yield new_buyer
+    new_buyer.close()

@@ -45,8 +45,8 @@ http {{
 
 
 def find_nginx() -> str:
-    """The program, or no test."""
-    # Debian has it where only root looks.
+    """Find nginx, or skip the test."""
+    # Debian installs it where only root looks.
     found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if found is None:
         pytest.skip("nginx is not installed: apt-get install nginx-light")
@@ -55,7 +55,7 @@ def find_nginx() -> str:
 
 @contextmanager
 def in_front_of(ports: Sequence[int], folder: Path, parameters: str = "") -> Iterator[int]:
-    """The port of an nginx that shares its requests among services on these ports.
+    """The port of an nginx that distributes requests over the services on these ports.
 
     Args:
         parameters: of each ``server`` of its upstream.

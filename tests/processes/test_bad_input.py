@@ -1,4 +1,4 @@
-"""Thousands of hostile connections to a real service, after which all is as before."""
+"""Thousands of hostile connections to a real service, which must leave no trace."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ ROUND = 1_500
 ROUNDS = 4
 
 GROWTH_KIB_MAX = 1_024
-"""How much more memory a worker may have after a round than after the same one before. What stays
-for each connection grows with every round, by more than this if it is 1.5 KiB. An allocator keeps
-pages, at times a MiB or two, but not in every round: so the least growth counts."""
+"""How much a worker's memory may grow from one round to the next, identical one. A leak of 1.5 KiB
+per connection exceeds this in every round. An allocator also keeps pages, sometimes a MiB or two,
+but not in every round: so the smallest growth counts."""
 
 STATUSES = {
     status
@@ -43,7 +43,7 @@ STATUSES = {
     if method != "parameters"
     for status in operation["responses"]
 } - {"500"} | {"405"}
-"""What may be answered: all that the document has, but for a bug."""
+"""The permitted answers: all documented ones, except for bugs."""
 
 LAST = get("Host: a", "Connection: close")
 
@@ -56,7 +56,7 @@ class Answer(NamedTuple):
 
 
 def answers(received: bytes) -> Iterator[Answer]:
-    """The answers in what was received, but for one that is cut short."""
+    """The answers in the received bytes, except for a truncated one."""
     while b"\r\n\r\n" in received:
         head, _, received = received.partition(b"\r\n\r\n")
         status = re.match(rb"HTTP/1\.1 (\d{3}) ", head)
@@ -69,9 +69,9 @@ def answers(received: bytes) -> Iterator[Answer]:
 
 
 class Attack:
-    """Connections that send what nobody should.
+    """Connections that send what no client should.
 
-    The same seed sends the same bytes; only the ids of what they create differ.
+    The same seed sends the same bytes; only the ids of what is created differ.
     """
 
     def __init__(self, port: int, option: str, seed: int) -> None:
@@ -101,7 +101,7 @@ class Attack:
         ]
 
     async def run(self, connections: int) -> None:
-        """Make so many connections, some at the same time."""
+        """Open that many connections, some of them at the same time."""
         kinds: list[Callable[[Random], Awaitable[None]]] = [
             self._refuse,
             self._odd_but_right,
@@ -111,7 +111,7 @@ class Attack:
             self._slow,
             self._noise,
             self._garble,
-            self._do_not_listen,
+            self._do_not_read,
         ]
         plan = iter(
             [(self._random.choice(kinds), self._random.random()) for _ in range(connections)]
@@ -138,7 +138,7 @@ class Attack:
         size = random.choice([65_537, 1_048_577, 10**17])
         sent = post("Host: a", f"Content-Length: {size}", body=b" " * min(size, 70_000))
         received = await self._talk([sent, LAST])
-        # The connection goes on if the whole body was worth reading.
+        # The connection stays open if the whole body was worth reading.
         assert [each.status for each in received] == [413, 200][: 1 + (size == 65_537)]
 
     async def _end_early(self, random: Random) -> None:
@@ -163,8 +163,8 @@ class Attack:
             sent[place : place + random.randrange(3)] = random.randbytes(random.randrange(3))
         await self._talk([bytes(sent)], ends=True)
 
-    async def _do_not_listen(self, random: Random) -> None:
-        """Send much, and reset the connection."""
+    async def _do_not_read(self, random: Random) -> None:
+        """Send a lot, and reset the connection."""
         _, writer = await asyncio.open_connection("127.0.0.1", self._port)
         writer.write(self._read * random.randrange(30) + random.choice(self._half))
         with suppress(ConnectionError):
@@ -174,7 +174,7 @@ class Attack:
         writer.transport.abort()
 
     async def _talk(self, pieces: list[bytes], *, ends: bool = False) -> list[Answer]:
-        """Send the pieces, and perhaps the end; return the answers once the service has closed."""
+        """Send the pieces, perhaps half-close, and return the answers once the service closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         received = b""
         with suppress(ConnectionError):
@@ -203,7 +203,7 @@ class Attack:
 
 
 def descriptors(pid: int) -> int:
-    """The open descriptors of a process, without those to the database: its pool comes and goes."""
+    """The open descriptors of a process, without the database's: the pool grows and shrinks."""
     unix = {line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
     targets = []
     for each in Path(f"/proc/{pid}/fd").iterdir():
@@ -222,11 +222,11 @@ def memory_kib(pid: int) -> int:
 
 @pytest.fixture(autouse=True)
 def _print_seed() -> None:
-    """pytest shows it when a test fails; BAD_INPUT_SEED takes it."""
+    """pytest shows it when a test fails; setting BAD_INPUT_SEED replays it."""
     print(f"BAD_INPUT_SEED={SEED}")
 
 
-def test_hostile_connections_cost_no_worker_and_leave_nothing_behind(
+def test_hostile_connections_kill_no_worker_and_leak_nothing(
     running_service: Service, buyer: Buyer
 ) -> None:
     option = buyer.new_option(allocation=1_000_000)
@@ -238,7 +238,7 @@ def test_hostile_connections_cost_no_worker_and_leave_nothing_behind(
     def is_as_before() -> bool:
         return all(descriptors(pid) <= open_before for pid in workers)
 
-    # Of the worker that has the buyer's connection: the other one may still be starting.
+    # The maximum, because one of the workers may still be starting.
     open_before = max(descriptors(pid) for pid in workers)
     attack(WARM_UP, SEED)
     memory = []

@@ -1,4 +1,4 @@
-"""What a request may wait for, and how many may wait."""
+"""How long requests may wait, and how many may."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.processes.conftest import Buyer
 from tests.processes.test_draining import lock_option
 
 
-def test_more_requests_than_may_wait_are_refused_at_once(database: str) -> None:
+def test_requests_beyond_the_queue_are_refused_at_once(database: str) -> None:
     with service.running(
         DATABASE_URL=database, WORKERS="1", POOL_SIZE="4", MAX_WAITING="4"
     ) as served:
@@ -25,23 +25,21 @@ def test_more_requests_than_may_wait_are_refused_at_once(database: str) -> None:
 
         with connect(database) as locker, connect(database) as observer, locker.transaction():
             lock_option(locker, option)
-            under_way = [buyer.start_purchase(option)]
+            in_flight = [buyer.start_purchase(option)]
             wait_until_blocked(observer, "ticket-allocation", 1)
-            under_way += [buyer.start_purchase(option) for _ in range(13)]
-            wait_for(lambda: sum(one.done() for one in under_way) == 10, "the refusals")
-            refused = [one.result() for one in under_way if one.done()]
+            in_flight += [buyer.start_purchase(option) for _ in range(13)]
+            wait_for(lambda: sum(one.done() for one in in_flight) == 10, "the refusals")
+            refused = [one.result() for one in in_flight if one.done()]
 
         assert {(one.status, one.code) for one in refused} == {(503, "overloaded")}
         assert {one.headers["Retry-After"] for one in refused} == {"1"}
-        assert sorted(one.result().status for one in under_way) == [201] * 4 + [503] * 10
+        assert sorted(one.result().status for one in in_flight) == [201] * 4 + [503] * 10
         assert buyer.left(option) == 6
         buyer.close()
 
 
 @pytest.mark.parametrize("batch_options", ["many", "one"])
-def test_an_option_that_somebody_holds_locked_stops_no_other(
-    database: str, batch_options: str
-) -> None:
+def test_a_locked_option_blocks_no_other(database: str, batch_options: str) -> None:
     with service.running(
         DATABASE_URL=database,
         WORKERS="1",
@@ -58,7 +56,7 @@ def test_an_option_that_somebody_holds_locked_stops_no_other(
             lock_option(locker, locked)
             waiting = [buyer.start_purchase(locked) for _ in range(8)]
             wait_until_blocked(observer, "ticket-allocation", 1)
-            # More come for the locked option all the time.
+            # Purchases of the locked option keep arriving.
             for _ in range(10):
                 waiting.append(buyer.start_purchase(locked))
                 sold = [buyer.start_purchase(other) for other in others]
@@ -75,11 +73,11 @@ def test_an_option_that_somebody_holds_locked_stops_no_other(
 def sell_while_locked(
     database: str, settings: dict[str, str], *, locked: int, refused_first: int = 0
 ) -> tuple[list[float], set[int], set[int]]:
-    """Buyers buy six options, and others want options that are locked, until these gave up.
+    """Sell six free options while buyers of locked options wait, until those have given up.
 
-    The first ones come when so many of the others were refused.
+    The sales start once `refused_first` buyers of locked options were refused.
 
-    Returns how long the purchases of the six took, their statuses, and those of the others.
+    Returns the seconds that the sales took, their statuses, and those of the waiting buyers.
     """
     with service.running(**{"DATABASE_URL": database, "WORKERS": "2", **settings}) as served:
         buyer = Buyer(served.port)
@@ -103,7 +101,7 @@ def sell_while_locked(
                 lock_option(locker, option)
             waiting = [threads.submit(buyer.purchase, option) for option in held * 2]
             wait_for(lambda: sum(one.done() for one in waiting) >= refused_first, "the refusals")
-            # Until the service knows what is locked, that may fill its queue.
+            # Until the service has found out what is locked, such purchases may fill its queue.
             wait_for(lambda: buyer.purchase(free[0]).status == 201, "a purchase")
             selling = [threads.submit(buy, option) for option in free * 2]
             refused = {one.result().status for one in waiting}
@@ -127,7 +125,7 @@ def sell_while_locked(
     ],
     ids=["8", "40", "8 of 4 connections", "24, one at a time", "4 of 4 connections, one at a time"],
 )
-def test_many_options_that_somebody_holds_locked_stop_no_other(
+def test_many_locked_options_block_no_other(
     database: str, locked: int, settings: dict[str, str]
 ) -> None:
     seconds, statuses, refused = sell_while_locked(
@@ -139,7 +137,7 @@ def test_many_options_that_somebody_holds_locked_stop_no_other(
     assert refused == {503}
 
 
-def test_a_queue_full_of_purchases_of_locked_options_refuses_no_other(database: str) -> None:
+def test_purchases_of_locked_options_do_not_use_up_the_queue(database: str) -> None:
     _, statuses, refused = sell_while_locked(
         database,
         {"LOCK_TIMEOUT_SECONDS": "1", "MAX_WAITING": "30", "WORKERS": "1"},
@@ -151,7 +149,7 @@ def test_a_queue_full_of_purchases_of_locked_options_refuses_no_other(database: 
     assert refused == {503}
 
 
-def test_an_option_that_somebody_holds_locked_costs_its_buyers_a_503(database: str) -> None:
+def test_buyers_of_an_option_that_stays_locked_get_a_503(database: str) -> None:
     with service.running(DATABASE_URL=database, WORKERS="1", LOCK_TIMEOUT_SECONDS="0.2") as served:
         buyer = Buyer(served.port)
         option, other = buyer.new_option(allocation=1), buyer.new_option(allocation=1)

@@ -1,4 +1,4 @@
-"""What one connection cannot do is done over another, and is not a buyer's concern."""
+"""What fails over one connection is done over a different one, and buyers do not notice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONNECTIONS_FAULT = [
     "08000",  # connection exception
     "08003",
     "08006",
-    "08P01",  # protocol_violation: also what PgBouncer calls its own errors
+    "08P01",  # protocol_violation, which PgBouncer uses for its own errors
     "25006",  # read_only_sql_transaction
     "25P02",  # in_failed_sql_transaction
     "28000",  # invalid_authorization_specification
@@ -39,11 +39,11 @@ CONNECTIONS_FAULT = [
 
 
 @contextmanager
-def nothing_can_be_written(database: str, where: str) -> Iterator[None]:
-    """Within it sessions are read-only: those to come, or by ALTER SYSTEM those that are, too."""
+def read_only(database: str, where: str) -> Iterator[None]:
+    """Sessions are read-only: new ones or, after ALTER SYSTEM, existing ones as well."""
     target = where.format(database=conninfo_to_dict(database)["dbname"])
     with closing(connect(database)) as superuser:
-        superuser.execute("SET default_transaction_read_only = off")  # for this session alone
+        superuser.execute("SET default_transaction_read_only = off")  # for this session only
         superuser.execute(f"ALTER {target} SET default_transaction_read_only = on".encode())
         superuser.execute("SELECT pg_reload_conf()")
         if where != "SYSTEM":
@@ -59,7 +59,7 @@ def nothing_can_be_written(database: str, where: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("where", ["DATABASE {database}", "ROLE ticketing_service", "SYSTEM"])
-def test_a_purchase_sent_while_nothing_can_be_written_is_sold_when_it_can(
+def test_a_purchase_sent_while_the_database_is_read_only_is_sold_afterwards(
     database: str, where: str
 ) -> None:
     url = make_conninfo(database, user="ticketing_service")
@@ -69,7 +69,7 @@ def test_a_purchase_sent_while_nothing_can_be_written_is_sold_when_it_can(
     ):
         option = buyer.new_option(allocation=100)
 
-        with nothing_can_be_written(database, where):
+        with read_only(database, where):
             purchases = [buyer.start_purchase(option) for _ in range(5)]
             wait_for(lambda: served.status("/readyz") == 503, "/readyz to say so")
 
@@ -78,7 +78,7 @@ def test_a_purchase_sent_while_nothing_can_be_written_is_sold_when_it_can(
         assert [buyer.purchase(option).status for _ in range(20)] == [201] * 20
 
 
-def test_a_purchase_is_sold_when_the_role_has_its_rights_again(
+def test_a_purchase_sent_while_the_role_lacks_its_rights_is_sold_afterwards(
     database: str, running_service: Service, buyer: Buyer
 ) -> None:
     option = buyer.new_option(allocation=100)
@@ -109,7 +109,7 @@ def test_a_service_that_may_not_sell_is_not_ready(
         assert running_service.logged("not ready.*permission denied for function")
 
 
-def test_reads_go_on_when_a_function_comes_back_with_another_type(
+def test_reads_keep_working_when_a_function_returns_a_different_type(
     database: str, running_service: Service, buyer: Buyer
 ) -> None:
     option = buyer.new_option(allocation=100)
@@ -129,18 +129,18 @@ def test_reads_go_on_when_a_function_comes_back_with_another_type(
 
 @pytest.fixture
 def network(database: str) -> Iterator[Proxy]:
-    """What the service reaches its database through."""
+    """A proxy between the service and its database."""
     socket_dir = conninfo_to_dict(database)["host"]
     with Proxy(f"{socket_dir}/.s.PGSQL.5432") as proxy:
         yield proxy
 
 
-def test_a_purchase_over_connections_that_lead_nowhere_is_sold_over_new_ones(
+def test_a_purchase_sent_over_dead_connections_is_sold_over_new_ones(
     database: str, network: Proxy
 ) -> None:
-    """Half-open connections: what is sent is acknowledged, and nobody is there.
+    """Half-open connections: TCP acknowledges what is sent, but nobody is there.
 
-    A call has the time to give up one of them, and not one after the other.
+    A call has time to give up on one of them, but not on one after another.
     """
     url = make_conninfo(database, host="127.0.0.1", port=network.port)
     with (
@@ -204,7 +204,7 @@ FAILING = """
 
 
 def fail(database: str, sqlstate: str, times: int) -> None:
-    """Have so many reads of purchases fail, which are counted by a sequence."""
+    """Make the next `times` reads of purchases fail, counted by a sequence."""
     with closing(connect(database)) as superuser:
         superuser.execute("DROP SEQUENCE IF EXISTS ticketing_private.calls")
         superuser.execute("CREATE SEQUENCE ticketing_private.calls")
@@ -212,7 +212,7 @@ def fail(database: str, sqlstate: str, times: int) -> None:
         superuser.execute(FAILING.format(sqlstate=sqlstate, times=times).encode())
 
 
-def test_an_error_that_is_the_connections_is_not_the_buyers(
+def test_an_error_of_one_connection_does_not_reach_the_buyer(
     database: str, running_service: Service, buyer: Buyer, subtests: pytest.Subtests
 ) -> None:
     option = buyer.new_option(allocation=100)
@@ -224,7 +224,7 @@ def test_an_error_that_is_the_connections_is_not_the_buyers(
             assert buyer.send("GET", purchase).status == 200
 
 
-def test_what_no_connection_can_cure_is_refused_and_does_not_keep_the_database_busy(
+def test_an_error_of_every_connection_is_refused_without_flooding_the_database(
     database: str, subtests: pytest.Subtests
 ) -> None:
     with (
@@ -241,4 +241,4 @@ def test_what_no_connection_can_cure_is_refused_and_does_not_keep_the_database_b
                 fail(database, sqlstate, times=1_000_000)
                 assert buyer.send("GET", purchase).status == status
                 calls = value(superuser, "SELECT last_value FROM ticketing_private.calls")
-                assert calls <= 8, "it is sent again and again"
+                assert calls <= 8, "it is resent over and over"

@@ -1,4 +1,4 @@
-"""No file descriptor is left: who is connected is served, and the others wait."""
+"""Out of file descriptors: connected clients are served, and the others wait."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tests.processes.conftest import USER, Answer, Buyer
 from tests.processes.test_draining import lock_option
 
 LIMIT = 64
-"""File descriptors of the worker: for some twenty connections, and what it needs itself."""
+"""The worker's file descriptors: enough for about twenty connections and its own needs."""
 
 WARNING = "cannot accept a connection"
 
 
 class Crowd:
-    """Clients that have connected and sent a request, more of them than the worker can accept.
+    """Clients that have connected and sent a request: more than the worker can accept.
 
     Attributes:
         served: those that got their answer, and stay connected.
-        waiting: the others.
+        waiting: all others.
     """
 
     def __init__(self, port: int) -> None:
@@ -46,7 +46,7 @@ class Crowd:
             each.request("GET", "/livez")
 
     def take_answers(self) -> int:
-        """Take the answers that have come, and return how many clients still wait."""
+        """Take the answers that have arrived, and return how many clients are still waiting."""
         for each in [each for each in self.waiting if has_answer(each)]:
             assert Answer(each.getresponse()).status == 200
             self.waiting.remove(each)
@@ -54,7 +54,7 @@ class Crowd:
         return len(self.waiting)
 
     def leave(self, count: int) -> None:
-        """Close connections that are served."""
+        """Close `count` of the served connections."""
         for each in self.served[:count]:
             each.close()
         del self.served[:count]
@@ -73,49 +73,49 @@ def purchase(connection: http.client.HTTPConnection, option: str) -> Answer:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The processor time that a process has taken."""
+    """The CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture
 def served(database: str) -> Iterator[Service]:
-    """One worker, which has few file descriptors."""
+    """A service with one worker that has few file descriptors."""
     with service.running(
         DATABASE_URL=database, WORKERS="1", POOL_SIZE="4", LOCK_TIMEOUT_SECONDS="0.5"
-    ) as made:
-        [worker] = made.workers()
+    ) as started:
+        [worker] = started.workers()
         hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)[1]
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (LIMIT, hard))
-        yield made
+        yield started
 
 
 @pytest.fixture
 def option(served: Service) -> str:
-    """Something on sale, from before the crowd came."""
+    """A ticket option, created before the crowd arrives."""
     buyer = Buyer(served.port)
-    made = buyer.new_option(allocation=1000)
+    new_option = buyer.new_option(allocation=1000)
     buyer.close()
-    return made
+    return new_option
 
 
 @pytest.fixture
 def crowd(served: Service, option: str) -> Iterator[Crowd]:
-    made = Crowd(served.port)
+    new_crowd = Crowd(served.port)
     try:
         wait_for(lambda: served.logged(WARNING), "file descriptors to run out")
-        wait_for(lambda: made.take_answers() < 2 * LIMIT, "some to be served")
-        yield made
+        wait_for(lambda: new_crowd.take_answers() < 2 * LIMIT, "some to be served")
+        yield new_crowd
     finally:
-        for each in (*made.served, *made.waiting):
+        for each in (*new_crowd.served, *new_crowd.waiting):
             each.close()
 
 
-def test_who_is_connected_is_served_while_nobody_else_can_be(
+def test_connected_clients_are_served_while_nobody_else_can_be(
     database: str, served: Service, option: str, crowd: Crowd
 ) -> None:
     with connect(database) as superuser:
-        # What is needed to connect to the database again is left.
+        # Enough descriptors are left to reconnect to the database.
         for each in crowd.served[:5]:
             superuser.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -123,11 +123,11 @@ def test_who_is_connected_is_served_while_nobody_else_can_be(
             )
             assert purchase(each, option).status == 201
 
-    assert crowd.take_answers() > LIMIT  # of the twice as many that came
+    assert crowd.take_answers() > LIMIT  # of twice as many that connected
     assert not served.logged("Traceback|ERROR")
 
 
-def test_the_worker_does_nothing_while_it_can_accept_nobody(
+def test_a_worker_that_can_accept_nobody_does_not_spin(
     database: str, served: Service, option: str, crowd: Crowd
 ) -> None:
     [worker] = served.workers()
@@ -143,7 +143,9 @@ def test_the_worker_does_nothing_while_it_can_accept_nobody(
     assert not served.logged("Traceback|ERROR")
 
 
-def test_those_who_wait_come_in_as_others_leave(served: Service, option: str, crowd: Crowd) -> None:
+def test_waiting_clients_are_served_as_others_leave(
+    served: Service, option: str, crowd: Crowd
+) -> None:
     began = time.monotonic()
     while waiting := crowd.take_answers():
         crowd.leave(len(crowd.served))
@@ -154,7 +156,7 @@ def test_those_who_wait_come_in_as_others_leave(served: Service, option: str, cr
     assert not served.logged("Traceback|ERROR")
 
 
-def test_those_who_wait_come_in_when_the_limit_is_raised(served: Service, crowd: Crowd) -> None:
+def test_waiting_clients_are_served_once_the_limit_is_raised(served: Service, crowd: Crowd) -> None:
     [worker] = served.workers()
     hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)[1]
 
@@ -163,7 +165,7 @@ def test_those_who_wait_come_in_when_the_limit_is_raised(served: Service, crowd:
     wait_for(lambda: not crowd.take_answers(), "all to be served")
 
 
-def test_the_service_ends_as_ever_while_no_file_descriptor_is_left(
+def test_a_service_out_of_file_descriptors_still_stops_cleanly(
     database: str, served: Service, option: str, crowd: Crowd
 ) -> None:
     with ThreadPoolExecutor(1) as thread, connect(database) as observer:
@@ -179,7 +181,7 @@ def test_the_service_ends_as_ever_while_no_file_descriptor_is_left(
     assert not served.logged("Traceback|ERROR")
 
 
-def test_the_service_takes_as_many_file_descriptors_as_it_may(database: str) -> None:
+def test_the_service_raises_its_limit_of_file_descriptors_as_far_as_it_may(database: str) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 500), hard))
     try:

@@ -22,7 +22,7 @@ def lock_option(connection: psycopg.Connection[Any], option: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_a_request_under_way_is_answered_before_the_service_ends(
+def test_a_request_in_flight_is_answered_before_the_service_exits(
     database: str, running_service: Service, buyer: Buyer, sent: signal.Signals
 ) -> None:
     option = buyer.new_option(allocation=5)
@@ -39,7 +39,7 @@ def test_a_request_under_way_is_answered_before_the_service_ends(
     assert running_service.process.wait(service.TIMEOUT_SECONDS) == 0
 
 
-def test_draining_ends_when_its_time_is_up(database: str) -> None:
+def test_draining_ends_at_its_timeout(database: str) -> None:
     with service.running(DATABASE_URL=database, WORKERS="1", DRAIN_TIMEOUT_SECONDS="0.5") as served:
         buyer = Buyer(served.port)
         option = buyer.new_option(allocation=5)
@@ -55,7 +55,7 @@ def test_draining_ends_when_its_time_is_up(database: str) -> None:
         buyer.close()
 
 
-def test_workers_end_when_their_parent_was_killed(running_service: Service) -> None:
+def test_workers_exit_when_their_parent_is_killed(running_service: Service) -> None:
     workers = running_service.workers()
 
     running_service.process.kill()

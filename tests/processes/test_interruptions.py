@@ -1,4 +1,4 @@
-"""The server ends a connection of the service, and goes on itself."""
+"""The database server closes a connection of the service, but keeps running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.processes.conftest import Buyer
 from tests.processes.test_draining import lock_option
 
 
-def test_a_purchase_whose_connection_an_administrator_ends_is_sold_once(
+def test_a_purchase_is_sold_once_when_an_administrator_terminates_its_connection(
     database: str, running_service: Service, buyer: Buyer
 ) -> None:
     option = buyer.new_option(allocation=10)
@@ -27,14 +27,14 @@ def test_a_purchase_whose_connection_an_administrator_ends_is_sold_once(
         )
         wait_for(
             lambda: running_service.logged("resending a call: terminating connection"),
-            "the call to be sent again",
+            "the call to be resent",
         )
 
     assert purchase.result().status == 201
     assert buyer.left(option) == 8
 
 
-def test_a_purchase_on_a_connection_that_was_idle_for_too_long_is_sold(database: str) -> None:
+def test_a_purchase_is_sold_although_its_connection_was_idle_for_too_long(database: str) -> None:
     name = str(conninfo_to_dict(database)["dbname"])
     with connect(database) as superuser:
         superuser.execute(f"ALTER DATABASE {name} SET idle_session_timeout = '1s'".encode())
@@ -46,7 +46,7 @@ def test_a_purchase_on_a_connection_that_was_idle_for_too_long_is_sold(database:
             connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
             wait_for(
                 lambda: value(superuser, connections, "ticket-allocation") == 0,
-                "the connections to be ended",
+                "the connections to be closed",
             )
 
             assert buyer.purchase(option, 2).status == 201

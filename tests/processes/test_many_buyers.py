@@ -18,12 +18,12 @@ ALLOCATION = 1000
 @pytest.mark.parametrize(
     "batching",
     [{}, {"BATCH_OPTIONS": "one"}, {"BATCH_SIZE": "1"}, {"BATCH_SIZE": "3"}],
-    ids=["many options a call", "one option a call", "one purchase a call", "small calls"],
+    ids=["many options per call", "one option per call", "one purchase per call", "small calls"],
 )
-def test_many_buyers_over_http_and_psql_get_no_more_than_there_is(
+def test_many_buyers_over_http_and_psql_get_no_more_than_was_on_sale(
     database: str, batching: dict[str, str]
 ) -> None:
-    """64 buyers over HTTP, on two workers, and 4 over SQL, all until they are refused."""
+    """64 buyers over HTTP, on two workers, and 4 over SQL buy until they are refused."""
     with service.running(DATABASE_URL=database, WORKERS="2", **batching) as served:
         buyer = Buyer(served.port)
         sell_all(database, buyer)

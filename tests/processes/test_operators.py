@@ -1,4 +1,4 @@
-"""The commands of those who run the service."""
+"""The commands for operators."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def psql(database: str, *statements: str) -> tuple[int, str, str]:
     return ended.returncode, ended.stdout.strip(), ended.stderr
 
 
-def test_an_operator_purchases_as_typed(any_database: str) -> None:
+def test_an_operator_can_purchase_in_psql(any_database: str) -> None:
     with connect(any_database) as superuser:
         option = new_option(superuser, 10)
 
@@ -83,7 +83,7 @@ def test_the_audit_names_what_does_not_add_up(database: str) -> None:
     assert "1 of 1 allocations are wrong." in ended.stdout
 
 
-def test_a_database_that_is_away_is_an_error_without_a_traceback() -> None:
+def test_a_missing_database_is_an_error_without_a_traceback() -> None:
     ended = run("audit", DATABASE_URL="postgresql://127.0.0.1:1/nowhere")
 
     assert ended.returncode == 1

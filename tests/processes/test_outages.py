@@ -1,4 +1,4 @@
-"""The database goes away and comes back; the service stays."""
+"""The database goes down and comes back; the service stays up."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from tests.processes.test_draining import lock_option
 
 @pytest.fixture
 def outage(tmp_path: Path) -> Iterator[DatabaseServer]:
-    with server.serving(tmp_path) as made:
-        migrate.migrate(made.conninfo)
-        yield made
+    with server.serving(tmp_path) as started:
+        migrate.migrate(started.conninfo)
+        yield started
 
 
 @pytest.fixture
 def database(outage: DatabaseServer) -> str:
-    """The service of these tests is on the server that they stop."""
+    """The service of these tests runs on the server that they stop."""
     return outage.conninfo
 
 
-def test_a_purchase_sent_while_the_database_is_away_is_sold_when_it_is_back(
+def test_a_purchase_sent_while_the_database_is_down_is_sold_when_it_is_back(
     outage: DatabaseServer, running_service: Service, buyer: Buyer
 ) -> None:
     option = buyer.new_option(allocation=100)
@@ -51,7 +51,7 @@ def test_a_purchase_sent_while_the_database_is_away_is_sold_when_it_is_back(
     wait_for(lambda: running_service.status("/readyz") == 200, "/readyz to say so")
 
 
-def test_a_purchase_that_the_crash_interrupts_is_sold_once(
+def test_a_purchase_interrupted_by_a_crash_is_sold_once(
     outage: DatabaseServer, running_service: Service, buyer: Buyer
 ) -> None:
     option = buyer.new_option(allocation=100)
@@ -68,12 +68,12 @@ def test_a_purchase_that_the_crash_interrupts_is_sold_once(
     assert buyer.left(option) == 98
 
 
-def test_a_purchase_that_was_committed_before_its_connection_was_ended_is_sold_once(
+def test_a_purchase_committed_before_its_connection_was_closed_is_sold_once(
     outage: DatabaseServer, running_service: Service, buyer: Buyer
 ) -> None:
     option = buyer.new_option(allocation=100)
 
-    # A standby that is not there: a commit waits for it, and the client for its answer.
+    # A standby that does not exist: a commit waits for it, and the client for its answer.
     with connect(outage.conninfo) as superuser:
         superuser.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     outage.stop()
@@ -85,7 +85,7 @@ def test_a_purchase_that_was_committed_before_its_connection_was_ended_is_sold_o
             "WHERE application_name = 'ticket-allocation' AND wait_event = 'SyncRep'"
         )
         wait_for(lambda: superuser.execute(end).rowcount > 0, "the commit")
-        wait_for(lambda: buyer.left(option) == 98, "the sale to be seen")
+        wait_for(lambda: buyer.left(option) == 98, "the sale to be visible")
         assert not purchase.done()
         superuser.execute("ALTER SYSTEM RESET synchronous_standby_names")
         superuser.execute("SELECT pg_reload_conf()")
@@ -94,7 +94,7 @@ def test_a_purchase_that_was_committed_before_its_connection_was_ended_is_sold_o
     assert buyer.left(option) == 98
 
 
-def test_buyers_get_503_when_the_database_stays_away(outage: DatabaseServer) -> None:
+def test_buyers_get_503_when_the_database_stays_down(outage: DatabaseServer) -> None:
     with service.running(
         DATABASE_URL=outage.conninfo, WORKERS="1", REQUEST_TIMEOUT_SECONDS="0.5"
     ) as served:
@@ -117,7 +117,7 @@ PGBOUNCER = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin")
 
 @pytest.fixture
 def pgbouncer(outage: DatabaseServer, tmp_path: Path) -> Iterator[str]:
-    """The connection string of a PgBouncer in front of the server."""
+    """A connection string that goes through a PgBouncer."""
     if PGBOUNCER is None:
         pytest.skip("PgBouncer is not installed: apt-get install pgbouncer")
     port = service.free_port()
@@ -148,7 +148,7 @@ server_login_retry = 1
             process.terminate()
 
 
-def test_buyers_behind_a_pooler_do_not_notice_that_the_database_is_restarted(
+def test_buyers_behind_a_pooler_do_not_notice_a_restart_of_the_database(
     outage: DatabaseServer, pgbouncer: str
 ) -> None:
     with (

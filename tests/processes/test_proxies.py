@@ -17,17 +17,17 @@ from tests.processes.conftest import Answer, Buyer
 from tests.processes.test_draining import lock_option
 
 PAUSE_SECONDS = 0.05
-"""Between two buyers of the option that is locked."""
+"""Between two buyers of the locked option."""
 
 REFUSALS = 40
-"""Of buyers of that option, before a test ends."""
+"""How many buyers of that option are refused before a test ends."""
 
 SLOW_SECONDS = 0.5
-"""Longer than anything takes that waits for no lock, and less than a connection may rest."""
+"""Longer than any request that waits for no lock, and shorter than a connection may rest."""
 
 
 class Others:
-    """Buyers who want nothing that is locked, until the end, and how long each answer took."""
+    """Buyers who keep asking for what is not locked, and how long each answer took."""
 
     def __init__(self, port: int, option: str) -> None:
         self.seconds: list[float] = []
@@ -61,7 +61,7 @@ class Others:
             self.seconds.append(time.monotonic() - began)
 
 
-def test_refused_buyers_of_an_option_that_is_locked_do_not_slow_the_others_down(
+def test_refused_buyers_of_a_locked_option_do_not_slow_the_others_down(
     database: str, tmp_path: Path
 ) -> None:
     with (
@@ -82,7 +82,7 @@ def test_refused_buyers_of_an_option_that_is_locked_do_not_slow_the_others_down(
     assert {(each.status, each.code) for each in refusals} == {(503, "overloaded")}
     assert others.statuses.keys() == {200, 201}
     slow = [each for each in others.seconds if each > SLOW_SECONDS]
-    # One in a hundred, for a machine that has other things to do.
+    # One in a hundred is allowed, for a machine that is busy.
     assert len(slow) <= len(others.seconds) / 100, (slow, len(others.seconds))
 
 
@@ -96,7 +96,7 @@ def test_a_rolling_restart_loses_no_request(database: str, tmp_path: Path) -> No
 
     running = [start(port) for port in ports]
     try:
-        # By default nginx asks nobody for ten seconds whom it could not connect to.
+        # By default nginx avoids a server for ten seconds after it could not connect to it.
         with nginx.in_front_of(ports, tmp_path, "max_fails=0") as port:
             buyer = Buyer(port)
             option = buyer.new_option(allocation=100_000)

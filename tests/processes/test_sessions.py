@@ -1,4 +1,4 @@
-"""What a database, a role or the environment sets as default does not reach a buyer."""
+"""Defaults set by a database, a role or the environment do not reach a buyer."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ TIMES = ["1901-02-03T04:05:06.789012Z", "2026-03-04T05:06:07Z", "9999-12-31T23:5
 
 @contextmanager
 def defaults_set(database: str, where: str, defaults: dict[str, str]) -> Iterator[None]:
-    """Have new sessions begin with the defaults, and take that back at the end."""
+    """Give new sessions these defaults, and reset them at the end."""
     target = where.format(database=conninfo_to_dict(database)["dbname"])
     with closing(connect(database)) as superuser:
         for name, default in defaults.items():
-            # In quotes it would be one element of the list.
+            # Quoted, it would be a single element of the list.
             given = default if name == "datestyle" else f"'{default}'"
             superuser.execute(f"ALTER {target} SET {name} = {given}".encode())
         try:
@@ -64,7 +64,7 @@ def defaults_set(database: str, where: str, defaults: dict[str, str]) -> Iterato
 
 @contextmanager
 def buying(database: str, **environment: str) -> Iterator[Buyer]:
-    """A buyer at a service that connects to the database as it is now."""
+    """A buyer at a service that connects to the database in its current state."""
     with service.running(DATABASE_URL=database, WORKERS="1", **environment) as served:
         buyer = Buyer(served.port)
         yield buyer
@@ -73,7 +73,7 @@ def buying(database: str, **environment: str) -> Iterator[Buyer]:
 
 
 def check_what_a_buyer_sees(database: str, buyer: Buyer) -> None:
-    """Put something on sale, purchase it and read both, and find all as anywhere else."""
+    """Create an option, purchase it, read both, and fail if anything looks different."""
     new = {"name": NAME, "desc": NAME, "allocation": 10}
     option = buyer.send("POST", "/ticket_options", new).headers["Location"]
     assert option
@@ -136,7 +136,7 @@ def test_the_embedded_database_is_served_in_a_hostile_environment(tmp_path: Path
         buyer.close()
 
 
-def test_defaults_change_neither_what_migrate_makes_nor_what_audit_says(
+def test_defaults_affect_neither_migrate_nor_audit(
     postgres_18: Server,
 ) -> None:
     with postgres_18.database(template="template0") as fresh:
@@ -170,7 +170,7 @@ def test_the_session_of_psql_is_the_operators(database: str) -> None:
         ("remote_apply", "remote_apply"),
     ],
 )
-async def test_a_sale_is_committed_as_safely_as_the_server_says_but_never_before_it_is_on_disk(
+async def test_a_sale_is_committed_as_the_server_says_but_always_flushed_to_disk(
     database: str, default: str, ours: str
 ) -> None:
     settings = Settings()

@@ -1,4 +1,4 @@
-"""Before it serves: settings, the port, the database's version."""
+"""What is checked before serving: the settings, the port, the database's version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.processes.conftest import Buyer
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command until it exits."""
     return subprocess.run(
         [sys.executable, "-m", "api", *arguments],
         cwd=ROOT,
@@ -69,7 +69,7 @@ def test_a_changed_procedure_makes_the_service_not_ready(
     ("url_role", "session_role"),
     [("ticketing_service", "ticketing_service"), ("postgres", "postgres")],
 )
-def test_the_service_can_only_call_its_functions_whoever_the_url_logs_in_as(
+def test_the_service_can_only_call_its_functions_whatever_role_the_url_names(
     database: str, url_role: str, session_role: str
 ) -> None:
     url = make_conninfo(database, user=url_role)
@@ -83,7 +83,7 @@ def test_the_service_can_only_call_its_functions_whoever_the_url_logs_in_as(
         assert value(connection, "SELECT current_user") == "ticketing_service"
 
 
-def test_a_port_that_is_taken_is_named(database: str) -> None:
+def test_a_port_in_use_is_named(database: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -114,7 +114,7 @@ def test_a_second_service_on_the_same_port_is_refused(
         ([], {"DATABASE_URL": "not a url"}, "DATABASE_URL is not a connection string"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused_by_name(
+def test_an_invalid_setting_is_rejected_by_name(
     arguments: list[str], environment: dict[str, str], message: str
 ) -> None:
     ended = run("serve", *arguments, **environment)
@@ -139,8 +139,8 @@ def test_the_embedded_database_stops_with_the_service_and_keeps_its_data(tmp_pat
     buyer.close()
 
 
-def test_a_lock_of_another_user_does_not_stop_the_embedded_database(tmp_path: Path) -> None:
-    # Where the library puts its lock when nobody tells it otherwise; a folder cannot be opened.
+def test_a_different_users_lock_does_not_stop_the_embedded_database(tmp_path: Path) -> None:
+    # Where the library puts its lock by default; a folder in its place cannot be opened.
     (tmp_path / ".lockfile").mkdir()
 
     ended = run(
