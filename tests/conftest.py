@@ -19,7 +19,6 @@ from tornado.ioloop import IOLoop
 from loadtests.harness import postgres
 from loadtests.harness.postgres import Server
 
-
 MEMORY = Path("/dev/shm")
 """A file system in memory, on Linux."""
 
@@ -31,8 +30,9 @@ MEMORY_BYTES_MIN = 4 * 1024**3
 def pytest_configure(config: pytest.Config) -> None:
     """Give this run a folder of its own for temporary files, in memory if there is room.
 
-    That spares the disk thousands of files, since every database has some 300. Every run of pytest closes the folder that it shares with the others to other system users, and
-    run as root, the servers of a run that is under way are other users.
+    That spares the disk thousands of files: a database has some 300. And every run of pytest closes
+    the folder that it shares with the others to other system users, and run as root, the servers of
+    a run that is under way are other users.
     """
     if config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="ticketing-tests-", dir=_in_memory())
@@ -65,6 +65,16 @@ def postgres_15(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def database(postgres_18: Server) -> Iterator[str]:
     """The superuser's connection string of a fresh, migrated database."""
+    with postgres_18.database() as conninfo:
+        yield conninfo
+
+
+@pytest.fixture(scope="session")
+def common_database(postgres_18: Server) -> Iterator[str]:
+    """Like ``database``, but one for all tests of this process.
+
+    For tests that look at options of their own and change nothing but by the service's functions.
+    """
     with postgres_18.database() as conninfo:
         yield conninfo
 

@@ -73,6 +73,10 @@ async def create(client: Client, key: str | None, **members: Any) -> HTTPRespons
     return await client.post("/ticket_options", {**OPTION, **members}, headers)
 
 
+KEYS_OF_ITS_OWN = pytest.mark.usefixtures("database")
+"""For what uses the keys of options: all that use a database share one set of them."""
+
+
 def replayed(answer: HTTPResponse) -> bool:
     return answer.headers.get("Idempotent-Replayed") == "true"
 
@@ -283,6 +287,7 @@ async def test_a_malformed_key_is_refused_and_takes_nothing(
     assert await client.left(option) == 10
 
 
+@KEYS_OF_ITS_OWN
 async def test_the_same_key_with_the_same_option_creates_once_and_answers_the_same(
     client: Client,
 ) -> None:
@@ -299,6 +304,7 @@ async def test_the_same_key_with_the_same_option_creates_once_and_answers_the_sa
     assert (await client.get(first.headers["Location"])).body == first.body
 
 
+@KEYS_OF_ITS_OWN
 async def test_an_option_sent_again_after_sales_is_answered_as_it_was_created(
     client: Client,
 ) -> None:
@@ -314,6 +320,7 @@ async def test_an_option_sent_again_after_sales_is_answered_as_it_was_created(
         assert await client.left(option) == left
 
 
+@KEYS_OF_ITS_OWN
 @pytest.mark.parametrize(
     "members", [{"name": "other"}, {"desc": ""}, {"allocation": 11}, {"allocation": 8}]
 )
@@ -333,6 +340,7 @@ async def test_the_same_key_with_another_option_is_refused_and_changes_nothing(
     assert replayed(await create(client, "key"))
 
 
+@KEYS_OF_ITS_OWN
 async def test_another_key_is_another_option_and_so_is_none(client: Client) -> None:
     keys = ["key", "Key", "key2", "k ey", '" key"', None, None]
 
@@ -343,6 +351,7 @@ async def test_another_key_is_another_option_and_so_is_none(client: Client) -> N
     assert len({answer.headers["Location"] for answer in answers}) == len(keys)
 
 
+@KEYS_OF_ITS_OWN
 async def test_a_key_of_an_option_is_the_same_bare_and_quoted(client: Client) -> None:
     first, second = await create(client, "a b"), await create(client, '"a b"')
 
@@ -350,6 +359,7 @@ async def test_a_key_of_an_option_is_the_same_bare_and_quoted(client: Client) ->
     assert second.headers["Location"] == first.headers["Location"]
 
 
+@KEYS_OF_ITS_OWN
 async def test_a_refused_creation_leaves_its_key_free(client: Client) -> None:
     refused = [
         await create(client, "key", name=""),
@@ -390,6 +400,7 @@ async def test_creations_with_one_key_at_the_same_moment_make_one_option(
         assert value(connection, "SELECT count(*) FROM ticketing.ticket_options") == 1
 
 
+@KEYS_OF_ITS_OWN
 async def test_of_different_options_with_one_key_only_one_is_created(client: Client) -> None:
     answers = await asyncio.gather(
         *(create(client, "key", allocation=allocation) for allocation in range(20))
@@ -427,6 +438,7 @@ async def test_a_creation_sent_again_waits_for_the_first_one(
     assert replayed(answer) == is_committed
 
 
+@KEYS_OF_ITS_OWN
 async def test_options_and_purchases_have_keys_of_their_own(client: Client) -> None:
     created = await create(client, "key")
     option = created.headers["Location"]
@@ -440,6 +452,7 @@ async def test_options_and_purchases_have_keys_of_their_own(client: Client) -> N
     assert await client.left(option) == 8
 
 
+@KEYS_OF_ITS_OWN
 async def test_an_option_is_at_the_same_place_for_a_key_for_good(client: Client) -> None:
     """What is stored was made with it, so another version must not make another id."""
     answer = await create(client, "key")
