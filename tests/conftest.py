@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,19 +19,33 @@ from tornado.ioloop import IOLoop
 from loadtests.harness import postgres
 from loadtests.harness.postgres import Server
 
+MEMORY = Path("/dev/shm")
+"""A file system in memory, on Linux."""
+
+MEMORY_BYTES_MIN = 4 * 1024**3
+"""How much must be free there: a run needs about a quarter of it."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Give this run a folder of its own for temporary files.
+    """Give this run a folder of its own for temporary files, in memory if there is room.
 
-    Every run of pytest closes the folder that it shares with the others to other system users, and
-    run as root, the servers of a run that is under way are other users.
+    That spares the disk thousands of files: a database has some 300. And every run of pytest closes
+    the folder that it shares with the others to other system users, and run as root, the servers of
+    a run that is under way are other users.
     """
     if config.option.basetemp is None:
-        config.option.basetemp = tempfile.mkdtemp(prefix="ticketing-tests-")
+        config.option.basetemp = tempfile.mkdtemp(prefix="ticketing-tests-", dir=_in_memory())
         atexit.register(shutil.rmtree, config.option.basetemp, ignore_errors=True)
         if os.geteuid() == 0:
             postgres.make_system_user()
+
+
+def _in_memory() -> Path | None:
+    """A folder in memory; None if there is none, or not enough room, or TMPDIR is set."""
+    if "TMPDIR" in os.environ or not MEMORY.is_dir():
+        return None
+    return MEMORY if shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN else None
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +65,16 @@ def postgres_15(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def database(postgres_18: Server) -> Iterator[str]:
     """The superuser's connection string of a fresh, migrated database."""
+    with postgres_18.database() as conninfo:
+        yield conninfo
+
+
+@pytest.fixture(scope="session")
+def common_database(postgres_18: Server) -> Iterator[str]:
+    """Like ``database``, but one for all tests of this process.
+
+    For tests that look at options of their own and change nothing but by the service's functions.
+    """
     with postgres_18.database() as conninfo:
         yield conninfo
 

@@ -1,4 +1,8 @@
-"""The application in this process, with a database of its own, and every answer checked."""
+"""The application in this process, with every answer checked.
+
+A test that asks for ``database`` has one of its own. One that asks for less cannot do anything to a
+database but through the service, so all of those share one.
+"""
 
 from __future__ import annotations
 
@@ -67,9 +71,10 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 
 @pytest.fixture
-def served(io_loop: IOLoop, database: str, settings: Settings) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, io_loop: IOLoop, settings: Settings) -> Iterator[Served]:
     """A service that is ready."""
-    context = serving(database, settings)
+    name = "database" if "database" in request.fixturenames else "common_database"
+    context = serving(request.getfixturevalue(name), settings)
     started = io_loop.run_sync(context.__aenter__)
     io_loop.run_sync(started.readiness.wait_until_ready)
     yield started

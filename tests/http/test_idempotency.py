@@ -73,6 +73,10 @@ async def create(client: Client, key: str | None, **members: Any) -> HTTPRespons
     return await client.post("/ticket_options", {**OPTION, **members}, headers)
 
 
+KEYS_OF_ITS_OWN = pytest.mark.usefixtures("database")
+"""For what uses the keys of options: all that use a database share one set of them."""
+
+
 def replayed(answer: HTTPResponse) -> bool:
     return answer.headers.get("Idempotent-Replayed") == "true"
 
@@ -285,6 +289,7 @@ async def test_a_malformed_key_is_refused_and_takes_nothing(
     assert await client.left(option) == 10
 
 
+@KEYS_OF_ITS_OWN
 async def test_the_same_key_and_option_create_one_option_and_get_the_same_answer(
     client: Client,
 ) -> None:
@@ -301,6 +306,7 @@ async def test_the_same_key_and_option_create_one_option_and_get_the_same_answer
     assert (await client.get(first.headers["Location"])).body == first.body
 
 
+@KEYS_OF_ITS_OWN
 async def test_a_creation_retried_after_sales_is_answered_as_it_was_created(
     client: Client,
 ) -> None:
@@ -316,6 +322,7 @@ async def test_a_creation_retried_after_sales_is_answered_as_it_was_created(
         assert await client.left(option) == left
 
 
+@KEYS_OF_ITS_OWN
 @pytest.mark.parametrize(
     "members", [{"name": "other"}, {"desc": ""}, {"allocation": 11}, {"allocation": 8}]
 )
@@ -335,6 +342,7 @@ async def test_the_same_key_with_a_different_option_is_refused_and_changes_nothi
     assert replayed(await create(client, "key"))
 
 
+@KEYS_OF_ITS_OWN
 async def test_a_different_key_or_none_makes_a_different_option(client: Client) -> None:
     keys = ["key", "Key", "key2", "k ey", '" key"', None, None]
 
@@ -345,6 +353,7 @@ async def test_a_different_key_or_none_makes_a_different_option(client: Client) 
     assert len({answer.headers["Location"] for answer in answers}) == len(keys)
 
 
+@KEYS_OF_ITS_OWN
 async def test_an_options_key_is_the_same_bare_and_quoted(client: Client) -> None:
     first, second = await create(client, "a b"), await create(client, '"a b"')
 
@@ -352,6 +361,7 @@ async def test_an_options_key_is_the_same_bare_and_quoted(client: Client) -> Non
     assert second.headers["Location"] == first.headers["Location"]
 
 
+@KEYS_OF_ITS_OWN
 async def test_a_refused_creation_leaves_its_key_free(client: Client) -> None:
     refused = [
         await create(client, "key", name=""),
@@ -392,6 +402,7 @@ async def test_concurrent_creations_with_one_key_make_one_option(
         assert value(connection, "SELECT count(*) FROM ticketing.ticket_options") == 1
 
 
+@KEYS_OF_ITS_OWN
 async def test_only_one_of_several_options_with_the_same_key_is_created(client: Client) -> None:
     answers = await asyncio.gather(
         *(create(client, "key", allocation=allocation) for allocation in range(20))
@@ -429,6 +440,7 @@ async def test_a_retried_creation_waits_for_the_first_one(
     assert replayed(answer) == is_committed
 
 
+@KEYS_OF_ITS_OWN
 async def test_options_and_purchases_have_keys_of_their_own(client: Client) -> None:
     created = await create(client, "key")
     option = created.headers["Location"]
@@ -442,6 +454,7 @@ async def test_options_and_purchases_have_keys_of_their_own(client: Client) -> N
     assert await client.left(option) == 8
 
 
+@KEYS_OF_ITS_OWN
 async def test_a_key_always_gives_the_same_option_id(client: Client) -> None:
     """Stored ids were derived this way, so no later version may derive different ones."""
     answer = await create(client, "key")

@@ -174,9 +174,8 @@ async def test_a_client_that_left_before_its_answer_is_not_an_error(
                 wire.send_bytes(purchase(target, 1) + purchase(target, 2))
                 await until(lambda: server.in_flight >= 1)
                 reset(wire)
-        await until(lambda: open_connections(server) == 0)
 
-    await until(lambda: server.in_flight == 0)
+    await until(lambda: open_connections(server) == server.in_flight == 0)
     assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
