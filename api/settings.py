@@ -37,8 +37,8 @@ class Settings:
     """The settings, validated. Field names determine those of the flags and variables."""
 
     host: str = _setting("127.0.0.1", "address to listen on")
-    port: int = _setting(3000, "TCP port to listen on", least=1, most=65535)
-    workers: int = _setting(_cpus(), "service processes that share the port", least=1, most=256)
+    port: int = _setting(3000, "TCP port to listen on", min=1, max=65535)
+    workers: int = _setting(_cpus(), "service processes that share the port", min=1, max=256)
     database_url: str | None = _setting(
         None, "the PostgreSQL database to use, version 15 or newer; by default the embedded one"
     )
@@ -58,18 +58,18 @@ class Settings:
     )
     data_dir: Path = _setting(Path(".data"), "where the embedded PostgreSQL keeps its files")
     log_format: str = _setting("text", "format of log lines", choices=("text", "json"))
-    pool_size: int = _setting(8, "database connections per process", least=4, most=1000)
+    pool_size: int = _setting(8, "database connections per process", min=4, max=1000)
     max_waiting: int = _setting(
         1000,
         "requests per process that may wait for the database; any more get a 503",
-        least=1,
-        most=100_000,
+        min=1,
+        max=100_000,
     )
     batch_size: int = _setting(
         256,
         "maximum purchases or reads per database call; 1 disables batching",
-        least=1,
-        most=10_000,
+        min=1,
+        max=10_000,
     )
     batch_options: str = _setting(
         "many",
@@ -77,22 +77,22 @@ class Settings:
         choices=("many", "one"),
     )
     request_timeout_seconds: float = _setting(
-        10.0, "how long a request may wait for the database, retries included", least=0.1, most=300
+        10.0, "how long a request may wait for the database, retries included", min=0.1, max=300
     )
     statement_timeout_seconds: float = _setting(
-        5.0, "how long one statement may run", least=0.1, most=300
+        5.0, "how long one statement may run", min=0.1, max=300
     )
     lock_timeout_seconds: float = _setting(
-        2.0, "how long a statement may wait for a lock", least=0.1, most=300
+        2.0, "how long a statement may wait for a lock", min=0.1, max=300
     )
     migration_lock_timeout_seconds: float = _setting(
-        60.0, "how long migrate waits for another migration in progress", least=0.1, most=3600
+        60.0, "how long migrate waits for another migration in progress", min=0.1, max=3600
     )
     drain_timeout_seconds: float = _setting(
         15.0,
         "how long a stopping process may take to finish the requests in flight",
-        least=0.1,
-        most=600,
+        min=0.1,
+        max=600,
     )
 
     def service_conninfo(self, database: str) -> str:
@@ -160,13 +160,13 @@ def _parse(name: str, type_name: Any, metadata: Mapping[str, Any], text: str) ->
 def _parse_number(
     name: str, kind: type[int] | type[float], metadata: Mapping[str, Any], text: str
 ) -> float:
-    least, most = metadata["least"], metadata["most"]
+    minimum, maximum = metadata["min"], metadata["max"]
     # Python reads 3_000 and " 3000" as numbers too; whoever wrote that meant something else.
     if not re.fullmatch(
         r"\d{1,9}" if kind is int else r"\d{1,9}(\.\d{1,9})?", text, re.ASCII
-    ) or not (least <= (number := kind(text)) <= most):
+    ) or not (minimum <= (number := kind(text)) <= maximum):
         what = "an integer" if kind is int else "a number"
-        raise SettingError(f"{name} is {text!r}; it must be {what} from {least} to {most}")
+        raise SettingError(f"{name} is {text!r}; it must be {what} from {minimum} to {maximum}")
     return number
 
 

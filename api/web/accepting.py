@@ -13,7 +13,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-ACCEPTS_MOST = 128
+ACCEPTS_MAX = 128
 """How many connections to accept in a row before the event loop gets another turn."""
 
 PAUSE_SECONDS = 0.05
@@ -86,7 +86,7 @@ class Acceptor:
 
     def _accept(self, listener: socket.socket) -> bool:
         """Accept connections, and return whether there may be more to accept."""
-        for _ in range(ACCEPTS_MOST):
+        for _ in range(ACCEPTS_MAX):
             try:
                 connection, address = listener.accept()
             except BlockingIOError:

@@ -673,11 +673,11 @@ def test_any_number_of_keys_that_are_locked_leave_the_others_alone(
     async def sell() -> None:
         for process in await sell_while_locked(locked=locked, many=many, slots=slots):
             free = [each for key, each in process.seconds.items() if key[:4] == "free"]
-            longest, sold_least = max(map(max, free)), min(map(len, free))
+            longest, sold_min = max(map(max, free)), min(map(len, free))
             assert len(free) == 6
             assert longest < 1.5
             assert not [key for key, _ in process.failures if key[:4] == "free"]
-            assert sold_least > 100  # each, all the time
+            assert sold_min > 100  # each, all the time
 
     simulate(sell())
 
