@@ -9,7 +9,7 @@ import psycopg
 
 from api.database.store import Store
 from api.problems import OVERLOADED, UNAVAILABLE, Problem
-from db import shipped
+from db import manifest
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Readiness:
         if self.is_stopping:
             return "the process is about to end"
         try:
-            differences = shipped.differences(await self._store.installed_files(timeout_seconds))
+            differences = manifest.differences(await self._store.installed_files(timeout_seconds))
             missing = "; ".join(differences) or None
         except Problem as problem:
             if problem.kind is OVERLOADED:

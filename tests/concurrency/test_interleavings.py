@@ -13,14 +13,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.harness.interleaving import wait_until_blocked
 from loadtests.harness.postgres import connect, new_option, value
 from loadtests.harness.service import TIMEOUT_SECONDS, wait_for
 
-BATCH = shipped.PROCEDURES / "purchase_tickets_batch.sql"
+BATCH = manifest.PROCEDURES / "purchase_tickets_batch.sql"
 LOCK = "\n    FOR NO KEY UPDATE;"
-OF_MANY = shipped.PROCEDURES / "purchase_tickets_of_many.sql"
+OF_MANY = manifest.PROCEDURES / "purchase_tickets_of_many.sql"
 PAUSE = "\n\n    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1);\n\n    "
 PURCHASE = "SELECT ticketing.purchase_tickets(%s, %s, %s, %s)"
 PURCHASE_BATCH = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::int[])"

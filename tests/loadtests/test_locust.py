@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from db import shipped
+from db import manifest
 from loadtests.harness import service
 from loadtests.harness.postgres import Server, connect, value
 from loadtests.harness.service import free_port, wait_for
@@ -83,7 +83,7 @@ class Run:
 
 def changed(procedure: str, old: str, new: str) -> str:
     """A shipped procedure in which a part is another."""
-    text = (shipped.PROCEDURES / procedure).read_text()
+    text = (manifest.PROCEDURES / procedure).read_text()
     assert old in text
     return text.replace(old, new)
 

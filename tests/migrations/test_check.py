@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from db import catalogue, embedded, migrate, shipped
+from db import catalogue, embedded, manifest, migrate
 from db.dump import dump_schema
 from loadtests.harness.postgres import Server, connect
 from tests.migrations.helpers import MIGRATIONS, everything, objects, run_command
@@ -197,7 +197,7 @@ BY_HAND = [
 
 
 def test_what_is_checked_in_is_what_the_files_make(database: str) -> None:
-    assert dump_schema(database) == shipped.SCHEMA_DUMP.read_text(), "run: make schema"
+    assert dump_schema(database) == manifest.SCHEMA_DUMP.read_text(), "run: make schema"
     assert objects(database) == catalogue.expected(), "run: make schema"
 
 
@@ -270,7 +270,7 @@ def test_check_finds_what_was_changed_by_hand(
 def test_check_names_the_function_that_was_edited_by_hand(
     connection: psycopg.Connection[Any], old: str, new: str
 ) -> None:
-    source = (shipped.PROCEDURES / "purchase_tickets_batch.sql").read_text()
+    source = (manifest.PROCEDURES / "purchase_tickets_batch.sql").read_text()
     assert old in source
     with connection.transaction(force_rollback=True):
         connection.execute(source.replace(old, new).encode())

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from db import backend, migrate, shipped
+from db import backend, manifest, migrate
 from loadtests.harness.interleaving import wait_until_blocked
 from loadtests.harness.postgres import Server, connect, new_option, value
 from tests.migrations.helpers import (
@@ -137,8 +137,8 @@ def test_any_number_of_migrations_can_be_undone_and_applied_again(
 
 
 def test_each_migration_has_a_rollback() -> None:
-    migrations = {path.stem for path in shipped.migration_paths()}
-    rollbacks = shipped.MIGRATIONS.glob("*.rollback.sql")
+    migrations = {path.stem for path in manifest.migration_paths()}
+    rollbacks = manifest.MIGRATIONS.glob("*.rollback.sql")
 
     assert {path.name.removesuffix(".rollback.sql") for path in rollbacks} == migrations
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.harness.postgres import value
 
 Connection = psycopg.Connection[Any]
@@ -260,4 +260,4 @@ def test_a_function_that_is_new_may_not_be_executed_by_everybody(connection: Con
 
 
 def test_there_is_one_procedure_file_for_each_function(connection: Connection) -> None:
-    assert len(names(connection, FUNCTIONS)) == len(shipped.procedure_paths())
+    assert len(names(connection, FUNCTIONS)) == len(manifest.procedure_paths())

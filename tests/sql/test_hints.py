@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.harness.postgres import connect, new_option, value
 
 Connection = psycopg.Connection[Any]
@@ -78,7 +78,7 @@ def hint_of(connection: Connection, statement: str, *arguments: object) -> str:
 def test_every_hint_is_tried_here() -> None:
     hints = {
         path.stem: path.read_text().count("HINT = ")
-        for path in shipped.procedure_paths()
+        for path in manifest.procedure_paths()
         if "HINT = " in path.read_text()
     }
     sources = [refusal.source for refusal in REFUSALS.values()]

@@ -8,19 +8,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.harness.postgres import Server
 
 VALUES = {"current_user", "false", "true"}
 """Keywords that stand for a value, and are written like one."""
 
-API = shipped.ROOT.parent / "api"
+API = manifest.ROOT.parent / "api"
 
 INTERNAL = {"decide_purchases", "require_purchases"}
 """Called by other functions only, and granted to nobody."""
 
 each_procedure = pytest.mark.parametrize(
-    "path", shipped.procedure_paths(), ids=[path.stem for path in shipped.procedure_paths()]
+    "path", manifest.procedure_paths(), ids=[path.stem for path in manifest.procedure_paths()]
 )
 
 
@@ -73,10 +73,10 @@ def test_keywords_are_in_upper_case(postgres_18: Server) -> None:
                 "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"
             )
         }
-    paths = [*shipped.procedure_paths(), *shipped.MIGRATIONS.glob("*.sql")]
+    paths = [*manifest.procedure_paths(), *manifest.MIGRATIONS.glob("*.sql")]
 
     found = [
-        f"{shipped.name_of(path)}: {word}"
+        f"{manifest.name_of(path)}: {word}"
         for path in paths
         for word in re.findall(r"\b[a-z_]+\b", without_comments_and_strings(path.read_text()))
         if word in keywords - VALUES
