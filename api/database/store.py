@@ -113,7 +113,7 @@ class Store:
     async def purchase_tickets(
         self, option_id: str, purchase_id: str, user_id: str, quantity: int
     ) -> str:
-        """Sell tickets, and return the outcome: one of those of purchase_tickets_batch.sql."""
+        """Sell tickets, and return the outcome: one of those of purchase_tickets_of_one.sql."""
         if self.check is not None:
             await self.check()
         purchase = _Purchase(option_id, purchase_id, user_id, str(quantity))

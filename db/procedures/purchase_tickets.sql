@@ -1,7 +1,7 @@
 -- purchase_tickets(option_id, user_id, qty [, purchase_id])
 --
 -- Sells qty tickets of an option to a user and returns the purchase's id: the
--- face of purchase_tickets_batch.sql for people, who want errors, not outcomes.
+-- face of purchase_tickets_of_one.sql for people, who want errors, not outcomes.
 --
 -- Give a purchase_id of your own to be able to repeat a call whose outcome you
 -- did not see: the same id with the same user and qty sells nothing again and

@@ -1,7 +1,7 @@
 -- purchase_tickets_of_many(option_ids[], purchase_ids[], user_ids[], quantities[])
 --
 -- Sells tickets of many options in one call, and so with one flush to disk: as
--- purchase_tickets_batch.sql does for one option, and with the same outcomes,
+-- purchase_tickets_of_one.sql does for one option, and with the same outcomes,
 -- in order, and one more:
 --
 --     busy  another transaction has the option locked; nothing was decided
@@ -10,9 +10,9 @@
 -- other one, and calls that share options cannot deadlock. A purchase that is busy
 -- is for the caller to send again, by itself. A purchase that is found stored is
 -- locked FOR KEY SHARE, also when its option is locked by somebody else; why, and
--- why that does not wait, says purchase_tickets_batch.sql.
+-- why that does not wait, says purchase_tickets_of_one.sql.
 --
--- Raises TK003 as purchase_tickets_batch.sql does.
+-- Raises TK003 as purchase_tickets_of_one.sql does.
 --
 -- It has a name of its own: as one more purchase_tickets it would make calls of
 -- the other one ambiguous, whose option is typed without a cast.

@@ -1,6 +1,6 @@
 -- purchase_tickets_unless_busy(option_id, purchase_ids[], user_ids[], quantities[], lock_wait_ms)
 --
--- Sells tickets of one option as purchase_tickets_batch.sql does, which it
+-- Sells tickets of one option as purchase_tickets_of_one.sql does, which it
 -- calls, with the same outcomes, in order; but it does not wait long for the
 -- option's lock:
 --
@@ -13,7 +13,7 @@
 -- keeps locked: it sends what was busy again. It runs where the option is, and
 -- a database distributed by option can delegate it.
 --
--- Raises TK003 as purchase_tickets_batch.sql does. The limit on the wait holds
+-- Raises TK003 as purchase_tickets_of_one.sql does. The limit on the wait holds
 -- until the end of the transaction.
 --
 -- It has a name of its own for the same reason as purchase_tickets_of_many.sql.

@@ -18,7 +18,7 @@
 --
 -- Durability: an option that is found stored is locked FOR KEY SHARE, so that
 -- this call is answered only when the synchronous standby has it, as
--- purchase_tickets_batch.sql says. That lock waits for no sale.
+-- purchase_tickets_of_one.sql says. That lock waits for no sale.
 
 CREATE OR REPLACE FUNCTION ticketing.try_create_ticket_option(
     option_id uuid,

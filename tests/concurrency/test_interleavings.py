@@ -18,7 +18,7 @@ from loadtests.harness.interleaving import wait_until_blocked
 from loadtests.harness.postgres import connect, new_option, value
 from loadtests.harness.service import TIMEOUT_SECONDS, wait_for
 
-BATCH = manifest.PROCEDURES / "purchase_tickets_batch.sql"
+OF_ONE = manifest.PROCEDURES / "purchase_tickets_of_one.sql"
 LOCK = "\n    FOR NO KEY UPDATE;"
 OF_MANY = manifest.PROCEDURES / "purchase_tickets_of_many.sql"
 PAUSE = "\n\n    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1);\n\n    "
@@ -115,7 +115,7 @@ def test_of_two_buyers_of_the_last_ticket_one_is_refused(race: Race) -> None:
 
 def test_without_the_lock_the_last_ticket_is_sold_twice(race: Race) -> None:
     """The negative control: the interleaving above does find the race when it is there."""
-    source = BATCH.read_text()
+    source = OF_ONE.read_text()
     assert source.count(LOCK) == 1
     race.observer.execute(source.replace(LOCK, ";").encode())
     option = new_option(race.observer, 1)
@@ -297,7 +297,7 @@ def pauses(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("source", "call"),
     [
-        *((source, "for one") for source in pauses(BATCH)),
+        *((source, "for one") for source in pauses(OF_ONE)),
         *((source, "for many") for source in pauses(OF_MANY)),
     ],
 )
@@ -346,7 +346,7 @@ def put_on_sale_by_hand(race: Race, source: str, call: str) -> Iterator[tuple[An
 
 def after_its_look() -> str:
     """The function for one option, with a pause where it has found nothing to lock."""
-    source = BATCH.read_text()
+    source = OF_ONE.read_text()
     assert source.count(REFUSED_UNLOCKED) == 1
     return source.replace(REFUSED_UNLOCKED, REFUSED_UNLOCKED + PAUSE)
 

@@ -512,7 +512,7 @@ async def test_a_database_of_another_version_is_not_used_until_it_is_migrated(
     with postgres.connect(database) as connection:
         connection.execute(
             "UPDATE ticketing_private.installed_files SET sha256 = repeat('0', 64)"
-            " WHERE path = 'procedures/purchase_tickets_batch.sql'"
+            " WHERE path = 'procedures/purchase_tickets_of_one.sql'"
         )
         option_id = postgres.new_option(connection, allocation=10)
     async with serving(database, settings) as client:

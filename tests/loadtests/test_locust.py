@@ -90,7 +90,7 @@ def changed(procedure: str, old: str, new: str) -> str:
 
 def without_the_lock() -> list[str]:
     """Two calls at once then read the same allocation, and each writes what it left of it."""
-    return [changed("purchase_tickets_batch.sql", "    FOR NO KEY UPDATE;", ";")]
+    return [changed("purchase_tickets_of_one.sql", "    FOR NO KEY UPDATE;", ";")]
 
 
 def losing_some() -> list[str]:
@@ -98,7 +98,7 @@ def losing_some() -> list[str]:
     stored = "FROM unnest(decided.sold_places) AS sold (place);"
     lost = stored.replace(";", " WHERE random() < 0.9;")
     return [
-        changed("purchase_tickets_batch.sql", stored, lost),
+        changed("purchase_tickets_of_one.sql", stored, lost),
         changed("purchase_tickets_of_many.sql", stored, lost),
     ]
 

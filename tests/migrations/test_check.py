@@ -270,7 +270,7 @@ def test_check_finds_what_was_changed_by_hand(
 def test_check_names_the_function_that_was_edited_by_hand(
     connection: psycopg.Connection[Any], old: str, new: str
 ) -> None:
-    source = (manifest.PROCEDURES / "purchase_tickets_batch.sql").read_text()
+    source = (manifest.PROCEDURES / "purchase_tickets_of_one.sql").read_text()
     assert old in source
     with connection.transaction(force_rollback=True):
         connection.execute(source.replace(old, new).encode())

@@ -17,7 +17,7 @@ Connection = psycopg.Connection[Any]
 CREATE = "SELECT ticketing.create_ticket_option(%s, %s, %s::integer, %s)"
 TRY_CREATE = "SELECT ticketing.try_create_ticket_option(%s, %s, %s, %s::integer)"
 PURCHASE = "SELECT ticketing.purchase_tickets(%s, %s, %s::integer, %s)"
-BATCH = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::integer[])"
+OF_ONE = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::integer[])"
 USER = uuid.uuid4()
 OPTION, NOWHERE, PURCHASED, NEW = (uuid.uuid4() for _ in range(4))
 """An option of 10 tickets, none, a purchase of 4 of them, and one that was not made."""
@@ -62,7 +62,7 @@ REFUSALS = {
         "purchase_tickets", OPERATOR, PURCHASE, (OPTION, USER, 0, NEW), None
     ),
     "arrays that are no purchases": Refusal(
-        "require_purchases", BOTH, BATCH, (OPTION, [NEW], [USER], []), None
+        "require_purchases", BOTH, OF_ONE, (OPTION, [NEW], [USER], []), None
     ),
 }
 

@@ -15,8 +15,8 @@ import pytest
 
 from api.settings import Settings
 from loadtests.harness.postgres import connect, new_option, value
-from tests.sql.test_purchase_tickets_batch import BATCH, USER, left
 from tests.sql.test_purchase_tickets_of_many import OF_MANY
+from tests.sql.test_purchase_tickets_of_one import OF_ONE, USER, left
 
 Connection = psycopg.Connection[Any]
 
@@ -42,7 +42,7 @@ def new_options(connection: Connection, allocation: int) -> list[Any]:
 
 def test_ids_that_are_each_sent_twice_are_sold_once(service: Connection) -> None:
     option, half = new_option(service, LARGEST), [uuid.uuid4() for _ in range(LARGEST // 2)]
-    call = BATCH, option, half * 2, [USER] * LARGEST, [1] * LARGEST
+    call = OF_ONE, option, half * 2, [USER] * LARGEST, [1] * LARGEST
 
     outcomes = value(service, *call)
     again = value(service, *call)
@@ -56,7 +56,7 @@ def test_one_id_that_is_refused_and_then_fits_is_sold_once(service: Connection) 
     option, same = new_option(service, 1), [uuid.uuid4()] * LARGEST
     half = LARGEST // 2
 
-    outcomes = value(service, BATCH, option, same, [USER] * LARGEST, [2] * half + [1] * half)
+    outcomes = value(service, OF_ONE, option, same, [USER] * LARGEST, [2] * half + [1] * half)
 
     assert outcomes == ["sold_out"] * half + ["created"] + ["exists"] * (half - 1)
 

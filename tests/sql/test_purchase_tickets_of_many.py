@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.harness.postgres import connect, new_option, value
-from tests.sql.test_purchase_tickets_batch import (
+from tests.sql.test_purchase_tickets_of_one import (
     left,
     one_by_one,
     quantities,
