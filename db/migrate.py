@@ -23,7 +23,7 @@ import yoyo
 from psycopg import sql
 
 from db import backend as backends
-from db import catalogue, lock, losses, manifest
+from db import catalogue, lock, losses, manifest, retired
 from db.backend import HISTORY_SCHEMA, Backend, Cursor
 
 logger = logging.getLogger(__name__)
@@ -67,9 +67,13 @@ def migrate(conninfo: str, *, wait_seconds: float = WAIT_SECONDS) -> list[str]:
                     applied.append(_apply_migration(backend, migration))
         applied += _apply_changed_procedures(backend.connection)
         _note_installed_files(backend.connection)
+        has_retired = bool(retired.installed(backend.connection))
         excessive = catalogue.excessive_privileges(backend.connection)
     for line in excessive:
         logger.warning("%s", line)
+    if has_retired:
+        with _migrating(conninfo, wait_seconds) as backend:
+            retired.drop(backend)
     return applied
 
 

@@ -107,7 +107,9 @@ def test_of_two_buyers_of_the_last_ticket_one_is_refused(race: Race) -> None:
     with race.first_in_the_middle(option, 1, uuid.uuid4()):
         second = race.second_comes(option, 1, uuid.uuid4())
 
-    with pytest.raises(psycopg.Error, match="1 ticket was asked for, 0 are left") as refusal:
+    with pytest.raises(
+        psycopg.Error, match="not enough tickets left: 1 requested, 0 available"
+    ) as refusal:
         second.result()
     assert refusal.value.sqlstate == "TK002"
     assert race.sold(option) == 1
@@ -144,8 +146,8 @@ def test_tickets_of_a_purchase_that_is_rolled_back_go_to_the_one_who_waits(race:
     ("first", "second", "message"),
     [
         (1, 1, None),
-        (1, 2, "2 tickets were asked for, 1 is left"),
-        (2, 1, "1 ticket was asked for, 0 are left"),
+        (1, 2, "not enough tickets left: 2 requested, 1 available"),
+        (2, 1, "not enough tickets left: 1 requested, 0 available"),
     ],
 )
 def test_who_waits_for_the_last_two_tickets_gets_what_is_left_or_is_refused_whole(

@@ -334,7 +334,7 @@ async def test_an_unforeseen_failure_tells_nothing_about_itself(
     option = await client.new_option(allocation=10)
     with postgres.connect(database) as connection:
         connection.execute(
-            "CREATE OR REPLACE FUNCTION ticketing.require_purchases("
+            "CREATE OR REPLACE FUNCTION ticketing_private.require_purchases("
             "purchase_ids uuid[], user_ids uuid[], quantities integer[]) "
             "RETURNS void LANGUAGE plpgsql AS $$ BEGIN "
             "PERFORM 1 / 0; END $$"

@@ -143,8 +143,8 @@ BY_HAND = [
     (
         "COMMENT ON FUNCTION ticketing.installed_files() IS NULL",
         [
-            "-COMMENT The migrations and procedures that made this database, each with the "
-            "SHA-256 of its file."
+            "-COMMENT The migrations and procedures that this database was built from, "
+            "each with the SHA-256 of its file."
         ],
     ),
     (f"COMMENT ON COLUMN {PURCHASES}.id IS 'Changed.'", ["+COMMENT Changed."]),

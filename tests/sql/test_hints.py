@@ -44,7 +44,7 @@ class Refusal(NamedTuple):
 
 REFUSALS = {
     "an option with other values": Refusal(
-        "create_ticket_option", BOTH, CREATE, ("a", "b", 6, OPTION), OPTION
+        "create_ticket_option", OPERATOR, CREATE, ("a", "b", 6, OPTION), OPTION
     ),
     "what no option can be": Refusal(
         "try_create_ticket_option", BOTH, TRY_CREATE, (NEW, "", "b", 1), None

@@ -206,7 +206,7 @@ def test_arrays_that_are_no_purchases_are_TK003_and_nothing_is_sold(  # noqa: N8
         connection.execute(OF_ONE, (option, ids, users, quantities))
 
     assert raised.value.sqlstate == "TK003"
-    assert "arrays of one length" in str(raised.value.diag.message_hint)
+    assert "arrays of equal length" in str(raised.value.diag.message_hint)
     assert left(connection, option) == 10
     assert stored(connection, option) == set()
 
