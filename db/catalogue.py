@@ -13,12 +13,12 @@ from typing import Any
 
 import psycopg
 
-from db import shipped
+from db import manifest
 
 Objects = dict[str, list[str]]
 """The lines that describe an object, by its name: ``FUNCTION ticketing.installed_files()``."""
 
-_QUERY = shipped.ROOT / "catalogue.sql"
+_QUERY = manifest.ROOT / "catalogue.sql"
 
 _SETTINGS = """
     SET LOCAL search_path = pg_catalog, pg_temp;
@@ -85,14 +85,14 @@ def describe(connection: psycopg.Connection[Any]) -> Objects:
 
 def expected() -> Objects:
     """What the files of this build make."""
-    objects: Objects = json.loads(shipped.CATALOGUE.read_text(encoding="utf-8"))
+    objects: Objects = json.loads(manifest.CATALOGUE.read_text(encoding="utf-8"))
     return objects
 
 
 def write_expected(objects: Objects) -> None:
     """Make ``objects`` what this build expects. For ``make schema``."""
     text = json.dumps(objects, indent=1, ensure_ascii=False)
-    shipped.CATALOGUE.write_text(text + "\n", encoding="utf-8")
+    manifest.CATALOGUE.write_text(text + "\n", encoding="utf-8")
 
 
 def differences(wanted: Objects, found: Objects) -> list[str]:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from db import catalogue, embedded, migrate, shipped
+from db import catalogue, embedded, manifest, migrate
 from db.backend import connect
 
 _VARYING = re.compile(
@@ -44,7 +44,7 @@ def main() -> None:
     """Write both from a fresh server that the tree was applied to."""
     with tempfile.TemporaryDirectory() as folder, embedded.serving(Path(folder)) as conninfo:
         migrate.migrate(conninfo)
-        shipped.SCHEMA_DUMP.write_text(dump_schema(conninfo), encoding="utf-8")
+        manifest.SCHEMA_DUMP.write_text(dump_schema(conninfo), encoding="utf-8")
         with connect(conninfo) as connection:
             catalogue.write_expected(catalogue.describe(connection))
 

@@ -23,7 +23,7 @@ import yoyo
 from psycopg import sql
 
 from db import backend as backends
-from db import catalogue, lock, losses, shipped
+from db import catalogue, lock, losses, manifest, retired
 from db.backend import HISTORY_SCHEMA, Backend, Cursor
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def migrate(conninfo: str, *, wait_seconds: float = WAIT_SECONDS) -> list[str]:
         psycopg.OperationalError: the database cannot be reached.
     """
     with _migrating(conninfo, wait_seconds) as backend:
-        migrations = yoyo.read_migrations(str(shipped.MIGRATIONS))
+        migrations = yoyo.read_migrations(str(manifest.MIGRATIONS))
         _refuse_unknown_migrations(backend, migrations)
         _refuse_changed_migrations(backend.connection)
         pending = list(backend.to_apply(migrations))
@@ -67,9 +67,13 @@ def migrate(conninfo: str, *, wait_seconds: float = WAIT_SECONDS) -> list[str]:
                     applied.append(_apply_migration(backend, migration))
         applied += _apply_changed_procedures(backend.connection)
         _note_installed_files(backend.connection)
+        has_retired = bool(retired.installed(backend.connection))
         excessive = catalogue.excessive_privileges(backend.connection)
     for line in excessive:
         logger.warning("%s", line)
+    if has_retired:
+        with _migrating(conninfo, wait_seconds) as backend:
+            retired.drop(backend)
     return applied
 
 
@@ -88,14 +92,14 @@ def rollback(
         psycopg.OperationalError: the database cannot be reached.
     """
     with _migrating(conninfo, wait_seconds) as backend:
-        migrations = yoyo.read_migrations(str(shipped.MIGRATIONS))
+        migrations = yoyo.read_migrations(str(manifest.MIGRATIONS))
         _refuse_unknown_migrations(backend, migrations)
         applied = backend.to_rollback(migrations)
         if not applied:
             return None
         migration = applied[0]
         _load(backend, [migration])
-        name = shipped.name_of(Path(migration.path))
+        name = manifest.name_of(Path(migration.path))
         # Before the rollback, because it may take the table with it.
         if _installed_files(backend.connection):
             backend.connection.execute(
@@ -144,7 +148,7 @@ def differences(connection: psycopg.Connection[Any]) -> list[str]:
         raise _lacks_privilege(
             connection, "may not look into ticketing_private", "GRANT ticketing_owner TO {user};"
         ) from error
-    lines = shipped.differences(installed)
+    lines = manifest.differences(installed)
     if installed:  # else there are no objects to compare
         lines += catalogue.differences(catalogue.expected(), catalogue.describe(connection))
         lines += catalogue.excessive_privileges(connection)
@@ -202,7 +206,7 @@ def _load(backend: Backend, migrations: list[Any]) -> None:
         migration.load()
         if not migration.use_transactions and backends.has_pooler_in_between(backend.connection):
             raise MigrationError(
-                f"{shipped.name_of(Path(migration.path))} does not run in a transaction, "
+                f"{manifest.name_of(Path(migration.path))} does not run in a transaction, "
                 "so it cannot run through a connection pooler\n"
                 "Hint: Connect to PostgreSQL itself: MIGRATION_DATABASE_URL says where it is."
             )
@@ -237,37 +241,37 @@ def _undo_migration(backend: Backend, migration: Any) -> None:
 
 def _apply_migration(backend: Any, migration: Any) -> str:
     path = Path(migration.path)
-    logger.info("applying %s", shipped.name_of(path))
+    logger.info("applying %s", manifest.name_of(path))
     with _errors_of(path):
         # Not backend.apply_one(): it opens a connection of its own, and so commits by itself.
         migration.process_steps(backend, "apply")
     backend.log_migration(migration, "apply")
     backend.mark_one(migration, log=False)
-    return shipped.name_of(path)
+    return manifest.name_of(path)
 
 
 def _apply_changed_procedures(connection: psycopg.Connection[Any]) -> list[str]:
     installed = _installed_files(connection)
-    checksums = shipped.checksums()
+    checksums = manifest.checksums()
     changed = [
         path
-        for path in shipped.procedure_paths()
-        if installed.get(shipped.name_of(path)) != checksums[shipped.name_of(path)]
+        for path in manifest.procedure_paths()
+        if installed.get(manifest.name_of(path)) != checksums[manifest.name_of(path)]
     ]
     for path in changed:
-        logger.info("applying %s", shipped.name_of(path))
+        logger.info("applying %s", manifest.name_of(path))
         connection.execute("SET LOCAL ROLE ticketing_owner")
         with _errors_of(path):
             for statement in sqlparse.split(path.read_text(encoding="utf-8")):
                 connection.execute(statement)
         connection.execute("RESET ROLE")
-    return [shipped.name_of(path) for path in changed]
+    return [manifest.name_of(path) for path in changed]
 
 
 def _refuse_unknown_migrations(backend: Any, migrations: Any) -> None:
     """Raise if another build than this one made the database: it may know better."""
     if not migrations:
-        raise MigrationError(f"there are no migrations in {shipped.MIGRATIONS}")
+        raise MigrationError(f"there are no migrations in {manifest.MIGRATIONS}")
     known = {migration.hash for migration in migrations}
     if not known.issuperset(backend.get_applied_migration_hashes()):
         raise MigrationError(
@@ -278,7 +282,7 @@ def _refuse_unknown_migrations(backend: Any, migrations: Any) -> None:
 
 def _refuse_changed_migrations(connection: psycopg.Connection[Any]) -> None:
     """Raise if a migration that made the database is not what it was then."""
-    checksums = shipped.checksums()
+    checksums = manifest.checksums()
     for name, checksum in _installed_files(connection).items():
         if name.startswith("migrations/") and checksums.get(name) != checksum:
             raise MigrationError(
@@ -297,7 +301,7 @@ def _installed_files(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 def _note_installed_files(connection: psycopg.Connection[Any]) -> None:
     """Make ``installed_files`` the list of the files shipped here, all of which are applied."""
-    checksums = shipped.checksums()
+    checksums = manifest.checksums()
     connection.execute(
         """
         INSERT INTO ticketing_private.installed_files AS installed (path, sha256)
@@ -330,7 +334,7 @@ def _errors_of(path: Path) -> Iterator[None]:
         else:
             start += int(position) - 1
         line = source.count("\n", 0, start) + 1
-        parts = [f"db/{shipped.name_of(path)}:{line}: {error.diag.message_primary or error}"]
+        parts = [f"db/{manifest.name_of(path)}:{line}: {error.diag.message_primary or error}"]
         parts += [f"{error.diag.message_detail}"] if error.diag.message_detail else []
         parts += [f"Hint: {error.diag.message_hint}"] if error.diag.message_hint else []
         raise MigrationError("\n".join(parts)) from error

@@ -39,7 +39,7 @@ ALTER SCHEMA ticketing_private OWNER TO ticketing_owner;
 -- Name: SCHEMA ticketing_private; Type: COMMENT; Schema: -; Owner: ticketing_owner
 --
 
-COMMENT ON SCHEMA ticketing_private IS 'Ticket allocation: the tables. Reached through the functions in ticketing only.';
+COMMENT ON SCHEMA ticketing_private IS 'Ticket allocation: the tables, and what the functions share. Reached only through the schema ticketing.';
 
 --
 -- Name: audit_allocations(); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
@@ -74,9 +74,9 @@ ALTER FUNCTION ticketing.audit_allocations() OWNER TO ticketing_owner;
 -- Name: FUNCTION audit_allocations(); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.audit_allocations() IS 'The options where capacity <> allocation + what was sold, and by how much:
+COMMENT ON FUNCTION ticketing.audit_allocations() IS 'The ticket options whose capacity is not allocation + sold, and by how much:
     select * from audit_allocations();
-It returns no row, always.';
+It should always return no rows.';
 
 --
 -- Name: create_ticket_option(text, text, integer, uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
@@ -98,10 +98,10 @@ BEGIN
         FROM ticketing_private.ticket_options AS option
         WHERE option.id = option_id;
 
-        RAISE EXCEPTION 'ticket option % is stored with other values', option_id
+        RAISE EXCEPTION 'ticket option % already exists with different values', option_id
             USING ERRCODE = 'TK004',
                   HINT = format(
-                      'With the values that are stored it may be sent again: '
+                      'A retry must use the stored values: '
                       'select ticketing.create_ticket_option(%L, %L, %s, %L);',
                       stored.name, stored.description, stored.capacity, option_id
                   );
@@ -121,15 +121,547 @@ COMMENT ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, alloc
     select create_ticket_option(''Evening show'', ''Stalls'', 100);
 Raises, with nothing stored:
     TK003  an argument is missing or out of range
-    TK004  option_id is stored with other values
-The same option_id with the same values may be sent again: it creates one option.';
+    TK004  option_id already exists with different values
+A call with an option_id can be retried: it creates one ticket option.';
 
 --
--- Name: decide_purchases(integer[], uuid[], uuid[], integer[], text[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+-- Name: get_purchase(uuid, uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
 --
 
-CREATE FUNCTION ticketing.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) RETURNS record
-    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+CREATE FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) RETURNS TABLE(id uuid, ticket_option_id uuid, user_id uuid, quantity integer, created_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT
+        purchase.id,
+        purchase.ticket_option_id,
+        purchase.user_id,
+        purchase.quantity,
+        purchase.created_at
+    FROM ticketing_private.purchases AS purchase
+    WHERE purchase.ticket_option_id = option_id
+        AND purchase.id = purchase_id;
+$$;
+
+ALTER FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION get_purchase(option_id uuid, purchase_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) IS 'The purchase as one row, or no row if it does not exist:
+    select * from get_purchase(''<option>'', ''<purchase>'');';
+
+--
+-- Name: get_ticket_option(uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.get_ticket_option(option_id uuid) RETURNS TABLE(id uuid, name text, "desc" text, allocation integer)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT
+        option.id,
+        option.name,
+        option.description,
+        option.allocation
+    FROM ticketing_private.ticket_options AS option
+    WHERE option.id = option_id;
+$$;
+
+ALTER FUNCTION ticketing.get_ticket_option(option_id uuid) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION get_ticket_option(option_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.get_ticket_option(option_id uuid) IS 'The ticket option as one row, or no row if it does not exist:
+    select * from get_ticket_option(''<option>'');
+allocation is the number of tickets that can still be purchased.';
+
+--
+-- Name: get_ticket_options(uuid[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.get_ticket_options(option_ids uuid[]) RETURNS TABLE(id uuid, name text, "desc" text, allocation integer)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        option.id,
+        option.name,
+        option.description,
+        option.allocation
+    FROM ticketing_private.ticket_options AS option
+    WHERE option.id = ANY (option_ids);
+END
+$$;
+
+ALTER FUNCTION ticketing.get_ticket_options(option_ids uuid[]) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION get_ticket_options(option_ids uuid[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.get_ticket_options(option_ids uuid[]) IS 'One row per existing ticket option, in no particular order.';
+
+--
+-- Name: installed_files(); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.installed_files() RETURNS TABLE(path text, sha256 text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT
+        file.path,
+        file.sha256
+    FROM ticketing_private.installed_files AS file
+    ORDER BY file.path;
+$$;
+
+ALTER FUNCTION ticketing.installed_files() OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION installed_files(); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.installed_files() IS 'The migrations and procedures that this database was built from, each with the SHA-256 of its file.';
+
+--
+-- Name: purchase_tickets(uuid, uuid[], uuid[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    batch_size CONSTANT integer := coalesce(cardinality(purchase_ids), 0);
+    outcomes text[] := array_fill(NULL::text, ARRAY[batch_size]);
+    remaining integer;
+    stored record;
+    decided record;
+BEGIN
+    PERFORM ticketing_private.require_purchases(purchase_ids, user_ids, quantities);
+
+    SELECT option.allocation
+    INTO remaining
+    FROM ticketing_private.ticket_options AS option
+    WHERE option.id = option_id
+        AND option.allocation >= ANY (quantities)
+    FOR NO KEY UPDATE;
+
+    IF NOT FOUND THEN
+        -- Without the lock nothing may be sold, whatever is left by now.
+        remaining := 0;
+
+        PERFORM
+        FROM ticketing_private.ticket_options AS option
+        WHERE option.id = option_id;
+
+        IF NOT FOUND THEN
+            RETURN array_fill('not_found'::text, ARRAY[batch_size]);
+        END IF;
+    END IF;
+
+    SELECT
+        array_agg(purchase.id ORDER BY purchase.id) AS ids,
+        array_agg(purchase.user_id ORDER BY purchase.id) AS user_ids,
+        array_agg(purchase.quantity ORDER BY purchase.id) AS quantities
+    INTO stored
+    FROM (
+        SELECT
+            purchase.id,
+            purchase.user_id,
+            purchase.quantity
+        FROM ticketing_private.purchases AS purchase
+        WHERE purchase.ticket_option_id = option_id
+            AND purchase.id = ANY (purchase_ids)
+        FOR KEY SHARE
+    ) AS purchase;
+
+    IF stored.ids IS NOT NULL THEN
+        -- width_bucket finds each id among the sorted ones by binary search.
+        SELECT array_agg(
+            CASE
+                WHEN stored.ids[asked.stored_place] IS DISTINCT FROM asked.id
+                    THEN NULL
+                WHEN stored.user_ids[asked.stored_place] = asked.user_id
+                    AND stored.quantities[asked.stored_place] = asked.quantity
+                    THEN 'exists'
+                ELSE 'exists_different'
+            END
+            ORDER BY asked.place
+        )
+        INTO outcomes
+        FROM (
+            SELECT
+                purchase.*,
+                width_bucket(purchase.id, stored.ids) AS stored_place
+            FROM unnest(purchase_ids, user_ids, quantities)
+                WITH ORDINALITY AS purchase (id, user_id, quantity, place)
+        ) AS asked;
+    END IF;
+
+    decided := ticketing_private.decide_purchases(
+        array_fill(1, ARRAY[batch_size]), purchase_ids, user_ids, quantities, outcomes, ARRAY[remaining]
+    );
+
+    IF decided.sold_places <> '{}' THEN
+        UPDATE ticketing_private.ticket_options AS option
+        SET
+            allocation = decided.remaining[1],
+            updated_at = greatest(option.updated_at, clock_timestamp())
+        WHERE option.id = option_id;
+
+        INSERT INTO ticketing_private.purchases (ticket_option_id, id, user_id, quantity)
+        SELECT option_id, purchase_ids[sold.place], user_ids[sold.place], quantities[sold.place]
+        FROM unnest(decided.sold_places) AS sold (place);
+    END IF;
+
+    RETURN decided.outcomes;
+END
+$$;
+
+ALTER FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Sells tickets of one ticket option to many buyers, and returns an outcome for each, in order:
+    created           the tickets are sold and stored
+    exists            the id is stored with this user and quantity
+    exists_different  the id is stored with a different user or quantity
+    sold_out          fewer tickets are left than requested; nothing is taken
+    not_found         the ticket option does not exist
+Raises TK003 if the arrays differ in length or contain a NULL or a quantity below 1.';
+
+--
+-- Name: purchase_tickets(uuid, uuid, integer, uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid DEFAULT gen_random_uuid()) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    outcome text;
+    remaining integer;
+BEGIN
+    IF option_id IS NULL OR user_id IS NULL OR purchase_id IS NULL OR qty IS NULL OR qty < 1 THEN
+        RAISE EXCEPTION 'no argument may be NULL and qty must be at least 1: got %, %, %, %',
+            coalesce(option_id::text, 'NULL'),
+            coalesce(user_id::text, 'NULL'),
+            coalesce(qty::text, 'NULL'),
+            coalesce(purchase_id::text, 'NULL')
+            USING ERRCODE = 'TK003',
+                  HINT = 'Pass an option_id, a user_id and a qty from 1 to 2147483647.';
+    END IF;
+
+    outcome := (
+        ticketing.purchase_tickets(option_id, ARRAY[purchase_id], ARRAY[user_id], ARRAY[qty])
+    )[1];
+
+    CASE outcome
+        WHEN 'created', 'exists' THEN
+            RETURN purchase_id;
+        WHEN 'not_found' THEN
+            RAISE EXCEPTION 'ticket option % does not exist', option_id
+                USING ERRCODE = 'TK001',
+                      HINT = 'See what is on sale: select id, name, allocation from ticketing.ticket_options;';
+        WHEN 'exists_different' THEN
+            RAISE EXCEPTION 'purchase % already exists with a different user or quantity', purchase_id
+                USING ERRCODE = 'TK004',
+                      HINT = format(
+                          'See it: select * from ticketing.get_purchase(%L, %L);', option_id, purchase_id
+                      );
+        WHEN 'sold_out' THEN
+            SELECT option.allocation
+            INTO remaining
+            FROM ticketing_private.ticket_options AS option
+            WHERE option.id = option_id;
+
+            RAISE EXCEPTION 'not enough tickets left: % requested, % available', qty, remaining
+                USING ERRCODE = 'TK002',
+                      DETAIL = format('Ticket option: %s', option_id),
+                      HINT = CASE
+                          WHEN remaining > 0 THEN format('Request at most %s.', remaining)
+                          ELSE 'The ticket option is sold out.'
+                      END;
+    END CASE;
+END
+$$;
+
+ALTER FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid) IS 'Sells qty tickets of a ticket option to a user and returns the purchase''s id:
+    select purchase_tickets(''<option>'', ''<user>'', 2);
+Raises, with nothing taken:
+    TK001  the ticket option does not exist
+    TK002  fewer tickets are left than requested
+    TK003  an argument is missing or out of range
+    TK004  purchase_id already exists with a different user or quantity
+A call with a purchase_id can be retried: it sells once.';
+
+--
+-- Name: purchase_tickets_of_many(uuid[], uuid[], uuid[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+DECLARE
+    batch_size CONSTANT integer := coalesce(cardinality(purchase_ids), 0);
+    outcomes text[] := array_fill(NULL::text, ARRAY[batch_size]);
+    locked_ids uuid[];
+    remaining integer[];
+    option_places integer[];
+    stored record;
+    decided record;
+BEGIN
+    PERFORM ticketing_private.require_purchases(purchase_ids, user_ids, quantities);
+    PERFORM ticketing_private.require_purchases(option_ids, user_ids, quantities);
+
+    SELECT
+        array_agg(locked.id ORDER BY locked.id),
+        array_agg(locked.allocation ORDER BY locked.id)
+    INTO locked_ids, remaining
+    FROM (
+        SELECT
+            option.id,
+            option.allocation
+        FROM ticketing_private.ticket_options AS option
+        WHERE option.id = ANY (option_ids)
+            AND option.allocation > 0
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS locked;
+
+    -- width_bucket finds each option among the sorted ones by binary search.
+    SELECT array_agg(
+        CASE
+            WHEN locked_ids[asked.locked_place] = asked.option_id
+                THEN asked.locked_place
+        END
+        ORDER BY asked.place
+    )
+    INTO option_places
+    FROM (
+        SELECT
+            purchase.*,
+            width_bucket(purchase.option_id, locked_ids) AS locked_place
+        FROM unnest(option_ids) WITH ORDINALITY AS purchase (option_id, place)
+    ) AS asked;
+
+    -- An option that was not locked is sold out, does not exist, or is busy. This is
+    -- read before the stored purchases: the sale of the last tickets, committed in
+    -- between, may be the first attempt at this very purchase.
+    IF array_position(option_places, NULL) IS NOT NULL THEN
+        SELECT array_agg(
+            CASE
+                WHEN option_places[asked.place] IS NOT NULL
+                    THEN NULL
+                WHEN option.id IS NULL
+                    THEN 'not_found'
+                WHEN option.allocation = 0
+                    THEN 'sold_out'
+                ELSE 'busy'
+            END
+            ORDER BY asked.place
+        )
+        INTO outcomes
+        FROM unnest(option_ids) WITH ORDINALITY AS asked (option_id, place)
+        LEFT JOIN ticketing_private.ticket_options AS option ON option.id = asked.option_id;
+    END IF;
+
+    FOR stored IN
+        SELECT
+            asked.place,
+            purchase.user_id = user_ids[asked.place]
+                AND purchase.quantity = quantities[asked.place] AS is_same
+        FROM unnest(option_ids, purchase_ids) WITH ORDINALITY AS asked (option_id, id, place)
+        INNER JOIN ticketing_private.purchases AS purchase
+            ON purchase.ticket_option_id = asked.option_id
+            AND purchase.id = asked.id
+        FOR KEY SHARE OF purchase
+    LOOP
+        outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
+    END LOOP;
+
+    decided := ticketing_private.decide_purchases(
+        option_places, purchase_ids, user_ids, quantities, outcomes, remaining
+    );
+
+    IF decided.sold_places <> '{}' THEN
+        UPDATE ticketing_private.ticket_options AS option
+        SET
+            allocation = left_over.allocation,
+            updated_at = greatest(option.updated_at, clock_timestamp())
+        FROM unnest(locked_ids, decided.remaining) AS left_over (id, allocation)
+        WHERE option.id = left_over.id
+            AND option.allocation <> left_over.allocation;
+
+        INSERT INTO ticketing_private.purchases (ticket_option_id, id, user_id, quantity)
+        SELECT
+            option_ids[sold.place],
+            purchase_ids[sold.place],
+            user_ids[sold.place],
+            quantities[sold.place]
+        FROM unnest(decided.sold_places) AS sold (place);
+    END IF;
+
+    RETURN decided.outcomes;
+END
+$$;
+
+ALTER FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Sells tickets of many ticket options in one call, and returns an outcome for each purchase, in order:
+those of purchase_tickets(uuid, uuid[], uuid[], integer[]), and
+    busy  another transaction has the ticket option locked; nothing was decided
+It never waits for the lock of a ticket option.';
+
+--
+-- Name: purchase_tickets_unless_busy(uuid, uuid[], uuid[], integer[], integer); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+BEGIN
+    IF lock_wait_ms > 0 THEN
+        PERFORM set_config('lock_timeout', lock_wait_ms::text, true);
+    ELSE
+        PERFORM
+        FROM ticketing_private.ticket_options AS option
+        WHERE option.id = option_id
+            AND option.allocation >= ANY (quantities)
+        FOR NO KEY UPDATE SKIP LOCKED;
+
+        -- What cannot be sold is not locked by the other function either.
+        IF NOT FOUND THEN
+            PERFORM
+            FROM ticketing_private.ticket_options AS option
+            WHERE option.id = option_id
+                AND option.allocation >= ANY (quantities);
+
+            IF FOUND THEN
+                RETURN array_fill('busy'::text, ARRAY[cardinality(purchase_ids)]);
+            END IF;
+        END IF;
+    END IF;
+
+    RETURN ticketing.purchase_tickets(option_id, purchase_ids, user_ids, quantities);
+END
+$$;
+
+ALTER FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) IS 'Sells tickets of one ticket option to many buyers, as purchase_tickets(uuid, uuid[], uuid[], integer[])
+does, but waits at most lock_wait_ms milliseconds for the lock of the ticket option. With 0 it does not
+wait: if another transaction holds the lock, every outcome is busy, which decides nothing. With more it
+raises lock_not_available (55P03) when the time is up.';
+
+--
+-- Name: try_create_ticket_option(uuid, text, text, integer); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    stored record;
+    broken_constraint text;
+BEGIN
+    INSERT INTO ticketing_private.ticket_options (id, name, description, capacity, allocation)
+    VALUES (option_id, name, "desc", allocation, allocation)
+    ON CONFLICT (id) DO NOTHING;
+
+    IF FOUND THEN
+        RETURN 'created';
+    END IF;
+
+    SELECT
+        option.name,
+        option.description,
+        option.capacity
+    INTO stored
+    FROM ticketing_private.ticket_options AS option
+    WHERE option.id = option_id
+    FOR KEY SHARE;
+
+    RETURN CASE
+        WHEN (stored.name, stored.description, stored.capacity) = (name, "desc", allocation)
+            THEN 'exists'
+        ELSE 'exists_different'
+    END;
+EXCEPTION
+    WHEN check_violation OR not_null_violation THEN
+        GET STACKED DIAGNOSTICS broken_constraint = CONSTRAINT_NAME;
+
+        RAISE EXCEPTION '%', CASE
+            WHEN broken_constraint IN ('ticket_options_name_length', 'ticket_options_name_is_not_blank')
+                THEN 'name must be 1 to 255 characters long and not only white space'
+            WHEN broken_constraint = 'ticket_options_description_length'
+                THEN 'desc must be at most 10000 characters long'
+            WHEN broken_constraint IN ('ticket_options_capacity_range', 'ticket_options_allocation_range')
+                THEN 'allocation must be an integer from 0 to 2147483647'
+            ELSE 'name, desc, allocation and option_id must not be NULL'
+        END
+            USING ERRCODE = 'TK003',
+                  HINT = 'Pass a name of 1 to 255 characters, a desc of at most 10000 characters '
+                      'and an allocation from 0 to 2147483647.';
+END
+$$;
+
+ALTER FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) OWNER TO ticketing_owner;
+
+--
+-- Name: FUNCTION try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+--
+
+COMMENT ON FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) IS 'Puts a ticket option on sale with the given number of tickets, and returns the outcome:
+    created           the option is stored
+    exists            option_id already exists with these values
+    exists_different  option_id already exists with different values; nothing was changed
+Raises TK003, with nothing stored, if an argument is missing or out of range.';
+
+--
+-- Name: decide_purchases(integer[], uuid[], uuid[], integer[], text[], integer[]); Type: FUNCTION; Schema: ticketing_private; Owner: ticketing_owner
+--
+
+CREATE FUNCTION ticketing_private.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
@@ -137,9 +669,9 @@ DECLARE
         SELECT count(DISTINCT asked.id) < count(*)
         FROM unnest(purchase_ids) AS asked (id)
     );
-    -- For each purchase the place of the first one like it, with the same option and
-    -- id; and at that place, the place of the one among them that is sold. Looking
-    -- through sold_places for every repeat would take quadratic time.
+    -- For each purchase, the place of the first one with the same option and id; and
+    -- at that place, the place of the one among them that is sold. Searching
+    -- sold_places for every repeat would take quadratic time.
     first_places integer[];
     sold_of_first integer[] := '{}';
     option_place integer;
@@ -193,485 +725,20 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION ticketing.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) OWNER TO ticketing_owner;
+ALTER FUNCTION ticketing_private.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) OWNER TO ticketing_owner;
 
 --
--- Name: FUNCTION decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+-- Name: FUNCTION decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]); Type: COMMENT; Schema: ticketing_private; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) IS 'Decides who gets tickets: the rule behind every function purchase_tickets.';
+COMMENT ON FUNCTION ticketing_private.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) IS 'Decides who gets tickets: the rule behind every function that sells.';
 
 --
--- Name: get_purchase(uuid, uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
+-- Name: require_purchases(uuid[], uuid[], integer[]); Type: FUNCTION; Schema: ticketing_private; Owner: ticketing_owner
 --
 
-CREATE FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) RETURNS TABLE(id uuid, ticket_option_id uuid, user_id uuid, quantity integer, created_at timestamp with time zone)
-    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    SELECT
-        purchase.id,
-        purchase.ticket_option_id,
-        purchase.user_id,
-        purchase.quantity,
-        purchase.created_at
-    FROM ticketing_private.purchases AS purchase
-    WHERE purchase.ticket_option_id = option_id
-        AND purchase.id = purchase_id;
-$$;
-
-ALTER FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) OWNER TO ticketing_owner;
-
---
--- Name: FUNCTION get_purchase(option_id uuid, purchase_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
---
-
-COMMENT ON FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) IS 'The purchase as one row, or no row when there is none:
-    select * from get_purchase(''<option>'', ''<purchase>'');';
-
---
--- Name: get_ticket_option(uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
---
-
-CREATE FUNCTION ticketing.get_ticket_option(option_id uuid) RETURNS TABLE(id uuid, name text, "desc" text, allocation integer)
-    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    SELECT
-        option.id,
-        option.name,
-        option.description,
-        option.allocation
-    FROM ticketing_private.ticket_options AS option
-    WHERE option.id = option_id;
-$$;
-
-ALTER FUNCTION ticketing.get_ticket_option(option_id uuid) OWNER TO ticketing_owner;
-
---
--- Name: FUNCTION get_ticket_option(option_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
---
-
-COMMENT ON FUNCTION ticketing.get_ticket_option(option_id uuid) IS 'The ticket option as one row, or no row when there is none:
-    select * from get_ticket_option(''<option>'');
-allocation is what can still be purchased at this moment.';
-
---
--- Name: get_ticket_options(uuid[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
---
-
-CREATE FUNCTION ticketing.get_ticket_options(option_ids uuid[]) RETURNS TABLE(id uuid, name text, "desc" text, allocation integer)
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-    SELECT
-        option.id,
-        option.name,
-        option.description,
-        option.allocation
-    FROM ticketing_private.ticket_options AS option
-    WHERE option.id = ANY (option_ids);
-END
-$$;
-
-ALTER FUNCTION ticketing.get_ticket_options(option_ids uuid[]) OWNER TO ticketing_owner;
-
---
--- Name: FUNCTION get_ticket_options(option_ids uuid[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
---
-
-COMMENT ON FUNCTION ticketing.get_ticket_options(option_ids uuid[]) IS 'Those of the ticket options that there are, a row each, in no order.';
-
---
--- Name: installed_files(); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
---
-
-CREATE FUNCTION ticketing.installed_files() RETURNS TABLE(path text, sha256 text)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    SELECT
-        file.path,
-        file.sha256
-    FROM ticketing_private.installed_files AS file
-    ORDER BY file.path;
-$$;
-
-ALTER FUNCTION ticketing.installed_files() OWNER TO ticketing_owner;
-
---
--- Name: FUNCTION installed_files(); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
---
-
-COMMENT ON FUNCTION ticketing.installed_files() IS 'The migrations and procedures that made this database, each with the SHA-256 of its file.';
-
---
--- Name: purchase_tickets(uuid, uuid[], uuid[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
---
-
-CREATE FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[]
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-DECLARE
-    batch_size CONSTANT integer := coalesce(cardinality(purchase_ids), 0);
-    outcomes text[] := array_fill(NULL::text, ARRAY[batch_size]);
-    remaining integer;
-    stored record;
-    decided record;
-BEGIN
-    PERFORM ticketing.require_purchases(purchase_ids, user_ids, quantities);
-
-    SELECT option.allocation
-    INTO remaining
-    FROM ticketing_private.ticket_options AS option
-    WHERE option.id = option_id
-        AND option.allocation >= ANY (quantities)
-    FOR NO KEY UPDATE;
-
-    IF NOT FOUND THEN
-        -- Not locked, so nothing may be sold, whatever is left by now.
-        remaining := 0;
-
-        PERFORM
-        FROM ticketing_private.ticket_options AS option
-        WHERE option.id = option_id;
-
-        IF NOT FOUND THEN
-            RETURN array_fill('not_found'::text, ARRAY[batch_size]);
-        END IF;
-    END IF;
-
-    SELECT
-        array_agg(purchase.id ORDER BY purchase.id) AS ids,
-        array_agg(purchase.user_id ORDER BY purchase.id) AS user_ids,
-        array_agg(purchase.quantity ORDER BY purchase.id) AS quantities
-    INTO stored
-    FROM (
-        SELECT
-            purchase.id,
-            purchase.user_id,
-            purchase.quantity
-        FROM ticketing_private.purchases AS purchase
-        WHERE purchase.ticket_option_id = option_id
-            AND purchase.id = ANY (purchase_ids)
-        FOR KEY SHARE
-    ) AS purchase;
-
-    IF stored.ids IS NOT NULL THEN
-        -- width_bucket finds each id among the sorted ones by binary search.
-        SELECT array_agg(
-            CASE
-                WHEN stored.ids[asked.stored_place] IS DISTINCT FROM asked.id
-                    THEN NULL
-                WHEN stored.user_ids[asked.stored_place] = asked.user_id
-                    AND stored.quantities[asked.stored_place] = asked.quantity
-                    THEN 'exists'
-                ELSE 'exists_different'
-            END
-            ORDER BY asked.place
-        )
-        INTO outcomes
-        FROM (
-            SELECT
-                purchase.*,
-                width_bucket(purchase.id, stored.ids) AS stored_place
-            FROM unnest(purchase_ids, user_ids, quantities)
-                WITH ORDINALITY AS purchase (id, user_id, quantity, place)
-        ) AS asked;
-    END IF;
-
-    decided := ticketing.decide_purchases(
-        array_fill(1, ARRAY[batch_size]), purchase_ids, user_ids, quantities, outcomes, ARRAY[remaining]
-    );
-
-    IF decided.sold_places <> '{}' THEN
-        UPDATE ticketing_private.ticket_options AS option
-        SET
-            allocation = decided.remaining[1],
-            updated_at = greatest(option.updated_at, clock_timestamp())
-        WHERE option.id = option_id;
-
-        INSERT INTO ticketing_private.purchases (ticket_option_id, id, user_id, quantity)
-        SELECT option_id, purchase_ids[sold.place], user_ids[sold.place], quantities[sold.place]
-        FROM unnest(decided.sold_places) AS sold (place);
-    END IF;
-
-    RETURN decided.outcomes;
-END
-$$;
-
-ALTER FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) OWNER TO ticketing_owner;
-
---
--- Name: FUNCTION purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
---
-
-COMMENT ON FUNCTION ticketing.purchase_tickets(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Sells tickets of one option to many buyers at once, and returns an outcome for each, in order:
-    created           the tickets are sold and stored
-    exists            the id is stored with this user and quantity
-    exists_different  the id is stored with another user or quantity
-    sold_out          fewer tickets are left than were asked for; nothing is taken
-    not_found         there is no such ticket option
-Raises TK003 for arrays that differ in length or hold a NULL or a quantity below 1.';
-
---
--- Name: purchase_tickets(uuid, uuid, integer, uuid); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
---
-
-CREATE FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid DEFAULT gen_random_uuid()) RETURNS uuid
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-DECLARE
-    outcome text;
-    remaining integer;
-BEGIN
-    IF option_id IS NULL OR user_id IS NULL OR purchase_id IS NULL OR qty IS NULL OR qty < 1 THEN
-        RAISE EXCEPTION 'option_id, user_id and qty are needed, and qty is at least 1: got %, %, %',
-            coalesce(option_id::text, 'NULL'), coalesce(user_id::text, 'NULL'), coalesce(qty::text, 'NULL')
-            USING ERRCODE = 'TK003',
-                  HINT = 'Give an option_id, a user_id and a qty from 1 to 2147483647.';
-    END IF;
-
-    outcome := (
-        ticketing.purchase_tickets(option_id, ARRAY[purchase_id], ARRAY[user_id], ARRAY[qty])
-    )[1];
-
-    CASE outcome
-        WHEN 'created', 'exists' THEN
-            RETURN purchase_id;
-        WHEN 'not_found' THEN
-            RAISE EXCEPTION 'there is no ticket option %', option_id
-                USING ERRCODE = 'TK001',
-                      HINT = 'List what is on sale: select id, name, allocation from ticketing.ticket_options;';
-        WHEN 'exists_different' THEN
-            RAISE EXCEPTION 'purchase % is stored with another user or quantity', purchase_id
-                USING ERRCODE = 'TK004',
-                      HINT = format(
-                          'See it: select * from ticketing.get_purchase(%L, %L);', option_id, purchase_id
-                      );
-        WHEN 'sold_out' THEN
-            SELECT option.allocation
-            INTO remaining
-            FROM ticketing_private.ticket_options AS option
-            WHERE option.id = option_id;
-
-            RAISE EXCEPTION '% asked for, % left',
-                CASE qty WHEN 1 THEN '1 ticket was' ELSE format('%s tickets were', qty) END,
-                CASE remaining WHEN 1 THEN '1 is' ELSE format('%s are', remaining) END
-                USING ERRCODE = 'TK002',
-                      DETAIL = format('Ticket option: %s', option_id),
-                      HINT = CASE
-                          WHEN remaining > 0 THEN format('Ask for %s or fewer.', remaining)
-                          ELSE 'The ticket option is sold out.'
-                      END;
-    END CASE;
-END
-$$;
-
-ALTER FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid) OWNER TO ticketing_owner;
-
---
--- Name: FUNCTION purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
---
-
-COMMENT ON FUNCTION ticketing.purchase_tickets(option_id uuid, user_id uuid, qty integer, purchase_id uuid) IS 'Sells qty tickets of an option to a user and returns the purchase''s id:
-    select purchase_tickets(''<option>'', ''<user>'', 2);
-Raises, with nothing taken:
-    TK001  there is no such ticket option
-    TK002  fewer tickets are left than were asked for
-    TK003  an argument is missing or out of range
-    TK004  purchase_id is stored with another user or quantity
-The same purchase_id with the same user and qty may be sent again: it sells once.';
-
---
--- Name: purchase_tickets_of_many(uuid[], uuid[], uuid[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
---
-
-CREATE FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[]
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-DECLARE
-    batch_size CONSTANT integer := coalesce(cardinality(purchase_ids), 0);
-    outcomes text[] := array_fill(NULL::text, ARRAY[batch_size]);
-    locked_ids uuid[];
-    remaining integer[];
-    option_places integer[];
-    stored record;
-    decided record;
-BEGIN
-    PERFORM ticketing.require_purchases(purchase_ids, user_ids, quantities);
-    PERFORM ticketing.require_purchases(option_ids, user_ids, quantities);
-
-    SELECT
-        array_agg(locked.id ORDER BY locked.id),
-        array_agg(locked.allocation ORDER BY locked.id)
-    INTO locked_ids, remaining
-    FROM (
-        SELECT
-            option.id,
-            option.allocation
-        FROM ticketing_private.ticket_options AS option
-        WHERE option.id = ANY (option_ids)
-            AND option.allocation > 0
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) AS locked;
-
-    -- width_bucket finds each option among the sorted ones by binary search.
-    SELECT array_agg(
-        CASE
-            WHEN locked_ids[asked.locked_place] = asked.option_id
-                THEN asked.locked_place
-        END
-        ORDER BY asked.place
-    )
-    INTO option_places
-    FROM (
-        SELECT
-            purchase.*,
-            width_bucket(purchase.option_id, locked_ids) AS locked_place
-        FROM unnest(option_ids) WITH ORDINALITY AS purchase (option_id, place)
-    ) AS asked;
-
-    -- What could not be locked is sold out, is not there, or is busy. That is read
-    -- before what is stored: the sale of the last tickets that is committed in
-    -- between may be this very purchase, sent for the first time.
-    IF array_position(option_places, NULL) IS NOT NULL THEN
-        SELECT array_agg(
-            CASE
-                WHEN option_places[asked.place] IS NOT NULL
-                    THEN NULL
-                WHEN option.id IS NULL
-                    THEN 'not_found'
-                WHEN option.allocation = 0
-                    THEN 'sold_out'
-                ELSE 'busy'
-            END
-            ORDER BY asked.place
-        )
-        INTO outcomes
-        FROM unnest(option_ids) WITH ORDINALITY AS asked (option_id, place)
-        LEFT JOIN ticketing_private.ticket_options AS option ON option.id = asked.option_id;
-    END IF;
-
-    FOR stored IN
-        SELECT
-            asked.place,
-            purchase.user_id = user_ids[asked.place]
-                AND purchase.quantity = quantities[asked.place] AS is_same
-        FROM unnest(option_ids, purchase_ids) WITH ORDINALITY AS asked (option_id, id, place)
-        INNER JOIN ticketing_private.purchases AS purchase
-            ON purchase.ticket_option_id = asked.option_id
-            AND purchase.id = asked.id
-        FOR KEY SHARE OF purchase
-    LOOP
-        outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
-    END LOOP;
-
-    decided := ticketing.decide_purchases(
-        option_places, purchase_ids, user_ids, quantities, outcomes, remaining
-    );
-
-    IF decided.sold_places <> '{}' THEN
-        UPDATE ticketing_private.ticket_options AS option
-        SET
-            allocation = left_over.allocation,
-            updated_at = greatest(option.updated_at, clock_timestamp())
-        FROM unnest(locked_ids, decided.remaining) AS left_over (id, allocation)
-        WHERE option.id = left_over.id
-            AND option.allocation <> left_over.allocation;
-
-        INSERT INTO ticketing_private.purchases (ticket_option_id, id, user_id, quantity)
-        SELECT
-            option_ids[sold.place],
-            purchase_ids[sold.place],
-            user_ids[sold.place],
-            quantities[sold.place]
-        FROM unnest(decided.sold_places) AS sold (place);
-    END IF;
-
-    RETURN decided.outcomes;
-END
-$$;
-
-ALTER FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) OWNER TO ticketing_owner;
-
---
--- Name: FUNCTION purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
---
-
-COMMENT ON FUNCTION ticketing.purchase_tickets_of_many(option_ids uuid[], purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Sells tickets of many options in one call, and returns an outcome for each purchase, in order: those of
-purchase_tickets(uuid, uuid[], uuid[], integer[]), and busy, which decides nothing, where another
-transaction has the option locked. It never waits for a lock.';
-
---
--- Name: purchase_tickets_unless_busy(uuid, uuid[], uuid[], integer[], integer); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
---
-
-CREATE FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) RETURNS text[]
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-BEGIN
-    IF lock_wait_ms > 0 THEN
-        PERFORM set_config('lock_timeout', lock_wait_ms::text, true);
-    ELSE
-        PERFORM
-        FROM ticketing_private.ticket_options AS option
-        WHERE option.id = option_id
-            AND option.allocation >= ANY (quantities)
-        FOR NO KEY UPDATE SKIP LOCKED;
-
-        -- What is not to be sold is not locked by the other function either.
-        IF NOT FOUND THEN
-            PERFORM
-            FROM ticketing_private.ticket_options AS option
-            WHERE option.id = option_id
-                AND option.allocation >= ANY (quantities);
-
-            IF FOUND THEN
-                RETURN array_fill('busy'::text, ARRAY[cardinality(purchase_ids)]);
-            END IF;
-        END IF;
-    END IF;
-
-    RETURN ticketing.purchase_tickets(option_id, purchase_ids, user_ids, quantities);
-END
-$$;
-
-ALTER FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) OWNER TO ticketing_owner;
-
---
--- Name: FUNCTION purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
---
-
-COMMENT ON FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) IS 'Sells tickets of one option to many buyers at once as purchase_tickets(uuid, uuid[], uuid[], integer[])
-does, but waits for a lock on the option for at most so many milliseconds. With 0 it does not wait: every
-outcome is busy, which decides nothing, where another transaction has the option locked. With more it
-raises lock_not_available (55P03) when they are over.';
-
---
--- Name: require_purchases(uuid[], uuid[], integer[]); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
---
-
-CREATE FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+CREATE FUNCTION ticketing_private.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
@@ -689,86 +756,20 @@ BEGIN
         OR array_position(quantities, NULL) IS NOT NULL
         OR 1 > ANY (quantities)
     THEN
-        RAISE EXCEPTION 'each purchase needs an id, a user and a quantity of at least 1'
+        RAISE EXCEPTION 'every purchase needs an id, a user and a quantity of at least 1'
             USING ERRCODE = 'TK003',
-                  HINT = 'Give arrays of one length, without NULL, with quantities from 1 to 2147483647.';
+                  HINT = 'Pass arrays of equal length, without NULL, with quantities from 1 to 2147483647.';
     END IF;
 END
 $$;
 
-ALTER FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) OWNER TO ticketing_owner;
+ALTER FUNCTION ticketing_private.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) OWNER TO ticketing_owner;
 
 --
--- Name: FUNCTION require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
+-- Name: FUNCTION require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: COMMENT; Schema: ticketing_private; Owner: ticketing_owner
 --
 
-COMMENT ON FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Raises TK003 unless these can be purchases.';
-
---
--- Name: try_create_ticket_option(uuid, text, text, integer); Type: FUNCTION; Schema: ticketing; Owner: ticketing_owner
---
-
-CREATE FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-DECLARE
-    broken_constraint text;
-BEGIN
-    INSERT INTO ticketing_private.ticket_options (id, name, description, capacity, allocation)
-    VALUES (
-        try_create_ticket_option.option_id,
-        try_create_ticket_option.name,
-        try_create_ticket_option."desc",
-        try_create_ticket_option.allocation,
-        try_create_ticket_option.allocation
-    )
-    ON CONFLICT (id) DO NOTHING;
-
-    IF FOUND THEN
-        RETURN 'created';
-    END IF;
-
-    PERFORM
-    FROM ticketing_private.ticket_options AS option
-    WHERE option.id = try_create_ticket_option.option_id
-        AND option.name = try_create_ticket_option.name
-        AND option.description = try_create_ticket_option."desc"
-        AND option.capacity = try_create_ticket_option.allocation
-    FOR KEY SHARE;
-
-    RETURN CASE WHEN FOUND THEN 'exists' ELSE 'exists_different' END;
-EXCEPTION
-    WHEN check_violation OR not_null_violation THEN
-        GET STACKED DIAGNOSTICS broken_constraint = CONSTRAINT_NAME;
-
-        RAISE EXCEPTION '%', CASE
-            WHEN broken_constraint IN ('ticket_options_name_length', 'ticket_options_name_is_not_blank')
-                THEN 'name must have 1 to 255 characters, and not only white space'
-            WHEN broken_constraint = 'ticket_options_description_length'
-                THEN 'desc must have at most 10000 characters'
-            WHEN broken_constraint IN ('ticket_options_capacity_range', 'ticket_options_allocation_range')
-                THEN 'allocation must be an integer from 0 to 2147483647'
-            ELSE 'name, desc, allocation and option_id must not be NULL'
-        END
-            USING ERRCODE = 'TK003',
-                  HINT = 'Give a name of 1 to 255 characters, a desc of at most 10000 characters '
-                      'and an allocation from 0 to 2147483647.';
-END
-$$;
-
-ALTER FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) OWNER TO ticketing_owner;
-
---
--- Name: FUNCTION try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer); Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
---
-
-COMMENT ON FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) IS 'Puts a ticket option on sale with the given number of tickets, and returns the outcome:
-    created           the option is stored
-    exists            option_id is stored with these values
-    exists_different  option_id is stored with other values; nothing was changed
-Raises TK003, with nothing stored, when an argument is missing or out of range.';
+COMMENT ON FUNCTION ticketing_private.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) IS 'Raises TK003 unless the arrays describe purchases.';
 
 SET default_tablespace = '';
 
@@ -793,13 +794,13 @@ ALTER TABLE ticketing_private.purchases OWNER TO ticketing_owner;
 -- Name: TABLE purchases; Type: COMMENT; Schema: ticketing_private; Owner: ticketing_owner
 --
 
-COMMENT ON TABLE ticketing_private.purchases IS 'Who took how many tickets of which option. One row a purchase, however many tickets.';
+COMMENT ON TABLE ticketing_private.purchases IS 'Who purchased how many tickets of which option. One row per purchase, whatever its quantity.';
 
 --
 -- Name: COLUMN purchases.id; Type: COMMENT; Schema: ticketing_private; Owner: ticketing_owner
 --
 
-COMMENT ON COLUMN ticketing_private.purchases.id IS 'Given by the caller, so that a call whose outcome is unknown can be sent again.';
+COMMENT ON COLUMN ticketing_private.purchases.id IS 'Chosen by the caller, so that a call whose outcome is unknown can be retried.';
 
 --
 -- Name: purchases; Type: VIEW; Schema: ticketing; Owner: ticketing_owner
@@ -819,7 +820,7 @@ ALTER VIEW ticketing.purchases OWNER TO ticketing_owner;
 -- Name: VIEW purchases; Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON VIEW ticketing.purchases IS 'Who took how many tickets of which option.';
+COMMENT ON VIEW ticketing.purchases IS 'Who purchased how many tickets of which option.';
 
 --
 -- Name: ticket_options; Type: TABLE; Schema: ticketing_private; Owner: ticketing_owner
@@ -848,19 +849,19 @@ ALTER TABLE ticketing_private.ticket_options OWNER TO ticketing_owner;
 -- Name: TABLE ticket_options; Type: COMMENT; Schema: ticketing_private; Owner: ticketing_owner
 --
 
-COMMENT ON TABLE ticketing_private.ticket_options IS 'What is on sale. capacity = allocation + the quantities purchased, always.';
+COMMENT ON TABLE ticketing_private.ticket_options IS 'What is on sale. Always: capacity = allocation + the quantities purchased.';
 
 --
 -- Name: COLUMN ticket_options.capacity; Type: COMMENT; Schema: ticketing_private; Owner: ticketing_owner
 --
 
-COMMENT ON COLUMN ticketing_private.ticket_options.capacity IS 'Tickets that the option was created with.';
+COMMENT ON COLUMN ticketing_private.ticket_options.capacity IS 'The number of tickets that the option was created with.';
 
 --
 -- Name: COLUMN ticket_options.allocation; Type: COMMENT; Schema: ticketing_private; Owner: ticketing_owner
 --
 
-COMMENT ON COLUMN ticketing_private.ticket_options.allocation IS 'Tickets that can still be purchased.';
+COMMENT ON COLUMN ticketing_private.ticket_options.allocation IS 'The number of tickets that can still be purchased.';
 
 --
 -- Name: ticket_options; Type: VIEW; Schema: ticketing; Owner: ticketing_owner
@@ -883,7 +884,7 @@ ALTER VIEW ticketing.ticket_options OWNER TO ticketing_owner;
 -- Name: VIEW ticket_options; Type: COMMENT; Schema: ticketing; Owner: ticketing_owner
 --
 
-COMMENT ON VIEW ticketing.ticket_options IS 'What is on sale: capacity is what it began with, allocation what is left.';
+COMMENT ON VIEW ticketing.ticket_options IS 'What is on sale: capacity is the original number of tickets, allocation what is left.';
 
 --
 -- Name: installed_files; Type: TABLE; Schema: ticketing_private; Owner: ticketing_owner
@@ -902,7 +903,7 @@ ALTER TABLE ticketing_private.installed_files OWNER TO ticketing_owner;
 -- Name: TABLE installed_files; Type: COMMENT; Schema: ticketing_private; Owner: ticketing_owner
 --
 
-COMMENT ON TABLE ticketing_private.installed_files IS 'The migrations and procedures that made this database. Written by migrate, read by /readyz.';
+COMMENT ON TABLE ticketing_private.installed_files IS 'The migrations and procedures that this database was built from. Written by migrate, read by /readyz.';
 
 --
 -- Name: installed_files installed_files_pkey; Type: CONSTRAINT; Schema: ticketing_private; Owner: ticketing_owner
@@ -951,14 +952,7 @@ GRANT ALL ON FUNCTION ticketing.audit_allocations() TO ticketing_operator;
 --
 
 REVOKE ALL ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation integer, option_id uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation integer, option_id uuid) TO ticketing_service;
 GRANT ALL ON FUNCTION ticketing.create_ticket_option(name text, "desc" text, allocation integer, option_id uuid) TO ticketing_operator;
-
---
--- Name: FUNCTION decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]); Type: ACL; Schema: ticketing; Owner: ticketing_owner
---
-
-REVOKE ALL ON FUNCTION ticketing.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) FROM PUBLIC;
 
 --
 -- Name: FUNCTION get_purchase(option_id uuid, purchase_id uuid); Type: ACL; Schema: ticketing; Owner: ticketing_owner
@@ -973,7 +967,6 @@ GRANT ALL ON FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) T
 --
 
 REVOKE ALL ON FUNCTION ticketing.get_ticket_option(option_id uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION ticketing.get_ticket_option(option_id uuid) TO ticketing_service;
 GRANT ALL ON FUNCTION ticketing.get_ticket_option(option_id uuid) TO ticketing_operator;
 
 --
@@ -1024,18 +1017,24 @@ GRANT ALL ON FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, pur
 GRANT ALL ON FUNCTION ticketing.purchase_tickets_unless_busy(option_id uuid, purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer) TO ticketing_operator;
 
 --
--- Name: FUNCTION require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: ACL; Schema: ticketing; Owner: ticketing_owner
---
-
-REVOKE ALL ON FUNCTION ticketing.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) FROM PUBLIC;
-
---
 -- Name: FUNCTION try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer); Type: ACL; Schema: ticketing; Owner: ticketing_owner
 --
 
 REVOKE ALL ON FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) TO ticketing_service;
 GRANT ALL ON FUNCTION ticketing.try_create_ticket_option(option_id uuid, name text, "desc" text, allocation integer) TO ticketing_operator;
+
+--
+-- Name: FUNCTION decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]); Type: ACL; Schema: ticketing_private; Owner: ticketing_owner
+--
+
+REVOKE ALL ON FUNCTION ticketing_private.decide_purchases(option_places integer[], purchase_ids uuid[], user_ids uuid[], quantities integer[], INOUT outcomes text[], INOUT remaining integer[], OUT sold_places integer[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]); Type: ACL; Schema: ticketing_private; Owner: ticketing_owner
+--
+
+REVOKE ALL ON FUNCTION ticketing_private.require_purchases(purchase_ids uuid[], user_ids uuid[], quantities integer[]) FROM PUBLIC;
 
 --
 -- Name: TABLE purchases; Type: ACL; Schema: ticketing; Owner: ticketing_owner

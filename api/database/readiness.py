@@ -7,7 +7,7 @@ import logging
 
 from api.database.calls import Database
 from api.database.errors import NotReadyError, OverloadedError, RefusedError, UnavailableError
-from db import shipped
+from db import manifest
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Readiness:
             return "the process is about to end"
         try:
             rows = await self._database.call(INSTALLED_FILES, [NOWHERE], timeout_seconds)
-            missing = "; ".join(shipped.differences(dict(rows))) or None
+            missing = "; ".join(manifest.differences(dict(rows))) or None
         except OverloadedError:
             return self._last  # no news: the database is busy with our own requests
         except UnavailableError as error:

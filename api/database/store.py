@@ -126,7 +126,7 @@ class Store:
     async def purchase_tickets(
         self, option_id: str, purchase_id: str, user_id: str, quantity: int
     ) -> str:
-        """Sell tickets, and return the outcome: one of those of purchase_tickets_batch.sql."""
+        """Sell tickets, and return the outcome: one of those of purchase_tickets_of_one.sql."""
         if not self._is_checked:
             await self._pass_check()
         purchase = _Purchase(option_id, purchase_id, user_id, str(quantity))

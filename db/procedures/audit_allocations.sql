@@ -1,11 +1,12 @@
 -- audit_allocations()
 --
--- Returns the options whose numbers do not add up: where the tickets left and
--- the tickets sold are not the capacity. It returns no row, always; a row means
--- that somebody wrote to the tables around the functions.
+-- Returns the ticket options whose numbers do not add up: those where tickets
+-- left plus tickets sold differ from the capacity. It should always return no
+-- rows; a row means that somebody bypassed the functions and wrote to the
+-- tables.
 --
 -- missing is capacity - allocation - sold: above 0, tickets were lost; below 0,
--- tickets were sold that were never there.
+-- the option was oversold.
 
 CREATE OR REPLACE FUNCTION ticketing.audit_allocations()
 RETURNS TABLE (
@@ -41,9 +42,9 @@ AS $function$
 $function$;
 
 COMMENT ON FUNCTION ticketing.audit_allocations() IS
-'The options where capacity <> allocation + what was sold, and by how much:
+'The ticket options whose capacity is not allocation + sold, and by how much:
     select * from audit_allocations();
-It returns no row, always.';
+It should always return no rows.';
 
 GRANT EXECUTE ON FUNCTION ticketing.audit_allocations()
     TO ticketing_operator;

@@ -1,18 +1,18 @@
 -- create_ticket_option(name, "desc", allocation [, option_id])
 --
 -- Puts a ticket option on sale with the given number of tickets, and returns its
--- id: the face of try_create_ticket_option.sql for people, who want errors, not
--- outcomes.
+-- id. This is try_create_ticket_option.sql for people, who want errors rather
+-- than outcomes.
 --
--- Give an option_id of your own to be able to repeat a call whose outcome you
--- did not see: the same id with the same values creates nothing again and
--- returns the id once more, also after tickets were sold.
+-- Pass an option_id of your own to be able to retry a call whose outcome you did
+-- not see: the same id with the same values creates nothing new and returns the
+-- id again, even after tickets were sold.
 --
 -- Raises, with nothing stored:
 --
 --     TK003  an argument is missing or out of range
---     TK004  option_id is stored with other values: the hint is the call with
---            those, which succeeds
+--     TK004  option_id already exists with different values; the hint is the call
+--            with those values, which succeeds
 
 CREATE OR REPLACE FUNCTION ticketing.create_ticket_option(
     name text,
@@ -38,10 +38,10 @@ BEGIN
         FROM ticketing_private.ticket_options AS option
         WHERE option.id = option_id;
 
-        RAISE EXCEPTION 'ticket option % is stored with other values', option_id
+        RAISE EXCEPTION 'ticket option % already exists with different values', option_id
             USING ERRCODE = 'TK004',
                   HINT = format(
-                      'With the values that are stored it may be sent again: '
+                      'A retry must use the stored values: '
                       'select ticketing.create_ticket_option(%L, %L, %s, %L);',
                       stored.name, stored.description, stored.capacity, option_id
                   );
@@ -56,8 +56,8 @@ COMMENT ON FUNCTION ticketing.create_ticket_option(text, text, integer, uuid) IS
     select create_ticket_option(''Evening show'', ''Stalls'', 100);
 Raises, with nothing stored:
     TK003  an argument is missing or out of range
-    TK004  option_id is stored with other values
-The same option_id with the same values may be sent again: it creates one option.';
+    TK004  option_id already exists with different values
+A call with an option_id can be retried: it creates one ticket option.';
 
 GRANT EXECUTE ON FUNCTION ticketing.create_ticket_option(text, text, integer, uuid)
-    TO ticketing_service, ticketing_operator;
+    TO ticketing_operator;

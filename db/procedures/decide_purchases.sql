@@ -1,26 +1,29 @@
 -- decide_purchases(...)
 --
--- THE rule: who gets tickets. It is arithmetic only; its callers, the functions
--- purchase_tickets, hold the options locked, look up what is stored, and write
--- what was decided.
+-- THE rule: who gets tickets. It is pure arithmetic. Its callers, the functions
+-- named purchase_tickets, lock the options, look up what is stored, and write
+-- down what was decided.
 --
--- Takes purchases in the order in which they came, and for each the place of
--- its option in remaining, the tickets that are left of each option. outcomes
--- has those that are decided already, because their id is stored, and NULL for
--- the others. Returns all outcomes, the places of the purchases that are sold,
+-- Takes purchases in the order in which they arrived and, for each, the place
+-- of its option in remaining, the tickets left of each option. outcomes holds
+-- the outcomes that are known already, because the id is stored, and NULL for
+-- the rest. Returns all outcomes, the places of the purchases that are sold,
 -- and what then remains:
 --
 --     created           the tickets are sold
---     exists            this id is sold with this user and quantity
---     exists_different  this id is sold with another user or quantity
---     sold_out          fewer tickets remain than were asked for
+--     exists            this id is sold to this user with this quantity
+--     exists_different  this id is sold to a different user or with a different
+--                       quantity
+--     sold_out          fewer tickets remain than were requested
 --
--- Each outcome is what deciding one by one would have given: a refused purchase
--- takes nothing, so a smaller one behind it may still be created. A purchase is
--- filled whole or not at all. The time that it takes grows with the number of
--- purchases (n log n where an id is repeated), and with nothing else.
+-- The outcomes are those of deciding one purchase at a time: a refused purchase
+-- takes nothing, so a smaller one after it may still be created. A purchase is
+-- filled completely or not at all. The running time depends only on the number
+-- of purchases (n log n if an id is repeated).
+--
+-- It runs as its caller, which is always a function that runs as the owner.
 
-CREATE OR REPLACE FUNCTION ticketing.decide_purchases(
+CREATE OR REPLACE FUNCTION ticketing_private.decide_purchases(
     option_places integer[],
     purchase_ids uuid[],
     user_ids uuid[],
@@ -31,7 +34,7 @@ CREATE OR REPLACE FUNCTION ticketing.decide_purchases(
 )
 LANGUAGE plpgsql
 IMMUTABLE
-SECURITY DEFINER
+SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
@@ -39,9 +42,9 @@ DECLARE
         SELECT count(DISTINCT asked.id) < count(*)
         FROM unnest(purchase_ids) AS asked (id)
     );
-    -- For each purchase the place of the first one like it, with the same option and
-    -- id; and at that place, the place of the one among them that is sold. Looking
-    -- through sold_places for every repeat would take quadratic time.
+    -- For each purchase, the place of the first one with the same option and id; and
+    -- at that place, the place of the one among them that is sold. Searching
+    -- sold_places for every repeat would take quadratic time.
     first_places integer[];
     sold_of_first integer[] := '{}';
     option_place integer;
@@ -95,7 +98,7 @@ BEGIN
 END
 $function$;
 
-COMMENT ON FUNCTION ticketing.decide_purchases(
+COMMENT ON FUNCTION ticketing_private.decide_purchases(
     integer[], uuid[], uuid[], integer[], text[], integer[]
 ) IS
-'Decides who gets tickets: the rule behind every function purchase_tickets.';
+'Decides who gets tickets: the rule behind every function that sells.';

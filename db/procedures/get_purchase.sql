@@ -1,6 +1,6 @@
 -- get_purchase(option_id, purchase_id)
 --
--- Returns the purchase as one row, and no row when there is none.
+-- Returns the purchase as one row, or no row if it does not exist.
 
 CREATE OR REPLACE FUNCTION ticketing.get_purchase(
     option_id uuid,
@@ -31,7 +31,7 @@ AS $function$
 $function$;
 
 COMMENT ON FUNCTION ticketing.get_purchase(uuid, uuid) IS
-'The purchase as one row, or no row when there is none:
+'The purchase as one row, or no row if it does not exist:
     select * from get_purchase(''<option>'', ''<purchase>'');';
 
 GRANT EXECUTE ON FUNCTION ticketing.get_purchase(uuid, uuid)

@@ -1,7 +1,8 @@
 -- get_ticket_option(option_id)
 --
--- Returns the option as one row, and no row when there is none. allocation is
--- what can still be purchased at this moment, of what is committed.
+-- Returns the ticket option as one row, or no row if it does not exist.
+-- allocation is the number of tickets that can still be purchased; sales that
+-- are not committed yet do not count.
 
 CREATE OR REPLACE FUNCTION ticketing.get_ticket_option(
     option_id uuid
@@ -28,9 +29,9 @@ AS $function$
 $function$;
 
 COMMENT ON FUNCTION ticketing.get_ticket_option(uuid) IS
-'The ticket option as one row, or no row when there is none:
+'The ticket option as one row, or no row if it does not exist:
     select * from get_ticket_option(''<option>'');
-allocation is what can still be purchased at this moment.';
+allocation is the number of tickets that can still be purchased.';
 
 GRANT EXECUTE ON FUNCTION ticketing.get_ticket_option(uuid)
-    TO ticketing_service, ticketing_operator;
+    TO ticketing_operator;

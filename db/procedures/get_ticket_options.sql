@@ -1,7 +1,10 @@
 -- get_ticket_options(option_ids[])
 --
--- Returns those of the options that there are, a row each, in no order: what
--- get_ticket_option(option_id) returns, for many at once.
+-- Returns one row per existing ticket option, in no particular order: what
+-- get_ticket_option.sql returns for one.
+--
+-- It is PL/pgSQL, where get_ticket_option.sql is SQL, because PL/pgSQL keeps the
+-- plan between calls: the service calls this one all the time.
 
 CREATE OR REPLACE FUNCTION ticketing.get_ticket_options(
     option_ids uuid[]
@@ -30,7 +33,7 @@ END
 $function$;
 
 COMMENT ON FUNCTION ticketing.get_ticket_options(uuid[]) IS
-'Those of the ticket options that there are, a row each, in no order.';
+'One row per existing ticket option, in no particular order.';
 
 GRANT EXECUTE ON FUNCTION ticketing.get_ticket_options(uuid[])
     TO ticketing_service, ticketing_operator;

@@ -1,8 +1,8 @@
 -- installed_files()
 --
--- Returns the migrations and procedures that made this database, each with the
--- SHA-256 of its file. A service compares them with the files it ships, and
--- does not call itself ready while they differ.
+-- Returns the migrations and procedures that this database was built from, each
+-- with the SHA-256 of its file. The service compares them with the files it
+-- ships, and is not ready while they differ.
 
 CREATE OR REPLACE FUNCTION ticketing.installed_files()
 RETURNS TABLE (
@@ -22,7 +22,7 @@ AS $function$
 $function$;
 
 COMMENT ON FUNCTION ticketing.installed_files() IS
-'The migrations and procedures that made this database, each with the SHA-256 of its file.';
+'The migrations and procedures that this database was built from, each with the SHA-256 of its file.';
 
 GRANT EXECUTE ON FUNCTION ticketing.installed_files()
     TO ticketing_service, ticketing_operator;

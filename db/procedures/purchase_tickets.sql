@@ -1,18 +1,19 @@
 -- purchase_tickets(option_id, user_id, qty [, purchase_id])
 --
--- Sells qty tickets of an option to a user and returns the purchase's id: the
--- face of purchase_tickets_batch.sql for people, who want errors, not outcomes.
+-- Sells qty tickets of a ticket option to a user and returns the purchase's id.
+-- This is purchase_tickets_of_one.sql for people, who want errors rather than
+-- outcomes.
 --
--- Give a purchase_id of your own to be able to repeat a call whose outcome you
--- did not see: the same id with the same user and qty sells nothing again and
--- returns the id once more.
+-- Pass a purchase_id of your own to be able to retry a call whose outcome you
+-- did not see: the same id with the same user and qty sells nothing more and
+-- returns the id again.
 --
 -- Raises, with nothing taken:
 --
---     TK001  there is no such ticket option
---     TK002  fewer tickets are left than were asked for
+--     TK001  the ticket option does not exist
+--     TK002  fewer tickets are left than requested
 --     TK003  an argument is missing or out of range
---     TK004  purchase_id is stored with another user or quantity
+--     TK004  purchase_id already exists with a different user or quantity
 
 CREATE OR REPLACE FUNCTION ticketing.purchase_tickets(
     option_id uuid,
@@ -31,10 +32,13 @@ DECLARE
     remaining integer;
 BEGIN
     IF option_id IS NULL OR user_id IS NULL OR purchase_id IS NULL OR qty IS NULL OR qty < 1 THEN
-        RAISE EXCEPTION 'option_id, user_id and qty are needed, and qty is at least 1: got %, %, %',
-            coalesce(option_id::text, 'NULL'), coalesce(user_id::text, 'NULL'), coalesce(qty::text, 'NULL')
+        RAISE EXCEPTION 'no argument may be NULL and qty must be at least 1: got %, %, %, %',
+            coalesce(option_id::text, 'NULL'),
+            coalesce(user_id::text, 'NULL'),
+            coalesce(qty::text, 'NULL'),
+            coalesce(purchase_id::text, 'NULL')
             USING ERRCODE = 'TK003',
-                  HINT = 'Give an option_id, a user_id and a qty from 1 to 2147483647.';
+                  HINT = 'Pass an option_id, a user_id and a qty from 1 to 2147483647.';
     END IF;
 
     outcome := (
@@ -45,11 +49,11 @@ BEGIN
         WHEN 'created', 'exists' THEN
             RETURN purchase_id;
         WHEN 'not_found' THEN
-            RAISE EXCEPTION 'there is no ticket option %', option_id
+            RAISE EXCEPTION 'ticket option % does not exist', option_id
                 USING ERRCODE = 'TK001',
-                      HINT = 'List what is on sale: select id, name, allocation from ticketing.ticket_options;';
+                      HINT = 'See what is on sale: select id, name, allocation from ticketing.ticket_options;';
         WHEN 'exists_different' THEN
-            RAISE EXCEPTION 'purchase % is stored with another user or quantity', purchase_id
+            RAISE EXCEPTION 'purchase % already exists with a different user or quantity', purchase_id
                 USING ERRCODE = 'TK004',
                       HINT = format(
                           'See it: select * from ticketing.get_purchase(%L, %L);', option_id, purchase_id
@@ -60,13 +64,11 @@ BEGIN
             FROM ticketing_private.ticket_options AS option
             WHERE option.id = option_id;
 
-            RAISE EXCEPTION '% asked for, % left',
-                CASE qty WHEN 1 THEN '1 ticket was' ELSE format('%s tickets were', qty) END,
-                CASE remaining WHEN 1 THEN '1 is' ELSE format('%s are', remaining) END
+            RAISE EXCEPTION 'not enough tickets left: % requested, % available', qty, remaining
                 USING ERRCODE = 'TK002',
                       DETAIL = format('Ticket option: %s', option_id),
                       HINT = CASE
-                          WHEN remaining > 0 THEN format('Ask for %s or fewer.', remaining)
+                          WHEN remaining > 0 THEN format('Request at most %s.', remaining)
                           ELSE 'The ticket option is sold out.'
                       END;
     END CASE;
@@ -74,14 +76,14 @@ END
 $function$;
 
 COMMENT ON FUNCTION ticketing.purchase_tickets(uuid, uuid, integer, uuid) IS
-'Sells qty tickets of an option to a user and returns the purchase''s id:
+'Sells qty tickets of a ticket option to a user and returns the purchase''s id:
     select purchase_tickets(''<option>'', ''<user>'', 2);
 Raises, with nothing taken:
-    TK001  there is no such ticket option
-    TK002  fewer tickets are left than were asked for
+    TK001  the ticket option does not exist
+    TK002  fewer tickets are left than requested
     TK003  an argument is missing or out of range
-    TK004  purchase_id is stored with another user or quantity
-The same purchase_id with the same user and qty may be sent again: it sells once.';
+    TK004  purchase_id already exists with a different user or quantity
+A call with a purchase_id can be retried: it sells once.';
 
 GRANT EXECUTE ON FUNCTION ticketing.purchase_tickets(uuid, uuid, integer, uuid)
     TO ticketing_operator;

@@ -1,25 +1,25 @@
 -- purchase_tickets_of_many(option_ids[], purchase_ids[], user_ids[], quantities[])
 --
--- Sells tickets of many options in one call, and so with one flush to disk: as
--- purchase_tickets_batch.sql does for one option, and with the same outcomes,
--- in order, and one more:
+-- Sells tickets of many ticket options in one call, and so with one flush to
+-- disk. It does what purchase_tickets_of_one.sql does for one option, and
+-- returns the same outcomes, in order, and one more:
 --
 --     busy  another transaction has the option locked; nothing was decided
 --
--- It never waits for the lock of an option: whoever holds one locked stops no
--- other one, and calls that share options cannot deadlock. A purchase that is busy
--- is for the caller to send again, by itself. A purchase that is found stored is
--- locked FOR KEY SHARE, also when its option is locked by somebody else; why, and
--- why that does not wait, says purchase_tickets_batch.sql.
+-- It never waits for an option's lock: a locked option does not hold up the
+-- others, and calls that share options cannot deadlock. The caller retries a
+-- busy purchase in a call of its own. A purchase that is already stored is
+-- locked FOR KEY SHARE, even if its option is locked by another transaction;
+-- purchase_tickets_of_one.sql says why, and why that does not wait.
 --
--- Raises TK003 as purchase_tickets_batch.sql does.
+-- Raises TK003 as purchase_tickets_of_one.sql does.
 --
--- It has a name of its own: as one more purchase_tickets it would make calls of
--- the other one ambiguous, whose option is typed without a cast.
+-- It has a name of its own: as a third purchase_tickets it would make calls of
+-- the one for one option ambiguous where the option's id is an untyped literal.
 --
--- The statements are written for sets of options, where those of the other
--- function are written for one: a database distributed by option runs that one
--- where the option is. What is decided is decided for each option by itself.
+-- Its statements work on sets of options, and those of the function for one
+-- option on that option alone: a database distributed by option runs the latter
+-- where the option is stored. Each option is decided independently.
 
 CREATE OR REPLACE FUNCTION ticketing.purchase_tickets_of_many(
     option_ids uuid[],
@@ -32,6 +32,9 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- A plan made while the tables are still empty would scan them, and would be kept
+-- after they have grown. So the function plans once, whatever the arguments, and
+-- as for large tables.
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_hashjoin = off
@@ -46,8 +49,8 @@ DECLARE
     stored record;
     decided record;
 BEGIN
-    PERFORM ticketing.require_purchases(purchase_ids, user_ids, quantities);
-    PERFORM ticketing.require_purchases(option_ids, user_ids, quantities);
+    PERFORM ticketing_private.require_purchases(purchase_ids, user_ids, quantities);
+    PERFORM ticketing_private.require_purchases(option_ids, user_ids, quantities);
 
     SELECT
         array_agg(locked.id ORDER BY locked.id),
@@ -79,9 +82,9 @@ BEGIN
         FROM unnest(option_ids) WITH ORDINALITY AS purchase (option_id, place)
     ) AS asked;
 
-    -- What could not be locked is sold out, is not there, or is busy. That is read
-    -- before what is stored: the sale of the last tickets that is committed in
-    -- between may be this very purchase, sent for the first time.
+    -- An option that was not locked is sold out, does not exist, or is busy. This is
+    -- read before the stored purchases: the sale of the last tickets, committed in
+    -- between, may be the first attempt at this very purchase.
     IF array_position(option_places, NULL) IS NOT NULL THEN
         SELECT array_agg(
             CASE
@@ -114,7 +117,7 @@ BEGIN
         outcomes[stored.place] := CASE WHEN stored.is_same THEN 'exists' ELSE 'exists_different' END;
     END LOOP;
 
-    decided := ticketing.decide_purchases(
+    decided := ticketing_private.decide_purchases(
         option_places, purchase_ids, user_ids, quantities, outcomes, remaining
     );
 
@@ -141,9 +144,10 @@ END
 $function$;
 
 COMMENT ON FUNCTION ticketing.purchase_tickets_of_many(uuid[], uuid[], uuid[], integer[]) IS
-'Sells tickets of many options in one call, and returns an outcome for each purchase, in order: those of
-purchase_tickets(uuid, uuid[], uuid[], integer[]), and busy, which decides nothing, where another
-transaction has the option locked. It never waits for a lock.';
+'Sells tickets of many ticket options in one call, and returns an outcome for each purchase, in order:
+those of purchase_tickets(uuid, uuid[], uuid[], integer[]), and
+    busy  another transaction has the ticket option locked; nothing was decided
+It never waits for the lock of a ticket option.';
 
 GRANT EXECUTE ON FUNCTION ticketing.purchase_tickets_of_many(uuid[], uuid[], uuid[], integer[])
     TO ticketing_service, ticketing_operator;

@@ -1,9 +1,11 @@
 -- require_purchases(purchase_ids[], user_ids[], quantities[])
 --
--- Raises TK003 unless the arrays have one length, hold no NULL and no quantity
--- below 1: what every function purchase_tickets asks of its arguments.
+-- Raises TK003 unless the arrays are of equal length and contain no NULL and no
+-- quantity below 1: what every function that sells requires of its arguments.
+--
+-- It runs as its caller, which is always a function that runs as the owner.
 
-CREATE OR REPLACE FUNCTION ticketing.require_purchases(
+CREATE OR REPLACE FUNCTION ticketing_private.require_purchases(
     purchase_ids uuid[],
     user_ids uuid[],
     quantities integer[]
@@ -11,7 +13,7 @@ CREATE OR REPLACE FUNCTION ticketing.require_purchases(
 RETURNS void
 LANGUAGE plpgsql
 IMMUTABLE
-SECURITY DEFINER
+SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
@@ -29,12 +31,12 @@ BEGIN
         OR array_position(quantities, NULL) IS NOT NULL
         OR 1 > ANY (quantities)
     THEN
-        RAISE EXCEPTION 'each purchase needs an id, a user and a quantity of at least 1'
+        RAISE EXCEPTION 'every purchase needs an id, a user and a quantity of at least 1'
             USING ERRCODE = 'TK003',
-                  HINT = 'Give arrays of one length, without NULL, with quantities from 1 to 2147483647.';
+                  HINT = 'Pass arrays of equal length, without NULL, with quantities from 1 to 2147483647.';
     END IF;
 END
 $function$;
 
-COMMENT ON FUNCTION ticketing.require_purchases(uuid[], uuid[], integer[]) IS
-'Raises TK003 unless these can be purchases.';
+COMMENT ON FUNCTION ticketing_private.require_purchases(uuid[], uuid[], integer[]) IS
+'Raises TK003 unless the arrays describe purchases.';

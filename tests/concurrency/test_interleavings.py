@@ -13,14 +13,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.harness.interleaving import wait_until_blocked
 from loadtests.harness.postgres import connect, new_option, value
 from loadtests.harness.service import TIMEOUT_SECONDS, wait_for
 
-BATCH = shipped.PROCEDURES / "purchase_tickets_batch.sql"
+OF_ONE = manifest.PROCEDURES / "purchase_tickets_of_one.sql"
 LOCK = "\n    FOR NO KEY UPDATE;"
-OF_MANY = shipped.PROCEDURES / "purchase_tickets_of_many.sql"
+OF_MANY = manifest.PROCEDURES / "purchase_tickets_of_many.sql"
 PAUSE = "\n\n    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1);\n\n    "
 PURCHASE = "SELECT ticketing.purchase_tickets(%s, %s, %s, %s)"
 PURCHASE_BATCH = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::int[])"
@@ -107,7 +107,9 @@ def test_one_of_two_buyers_of_the_last_ticket_is_refused(race: Race) -> None:
     with race.first_in_the_middle(option, 1, uuid.uuid4()):
         second = race.second_purchases(option, 1, uuid.uuid4())
 
-    with pytest.raises(psycopg.Error, match="1 ticket was asked for, 0 are left") as refusal:
+    with pytest.raises(
+        psycopg.Error, match="not enough tickets left: 1 requested, 0 available"
+    ) as refusal:
         second.result()
     assert refusal.value.sqlstate == "TK002"
     assert race.sold(option) == 1
@@ -115,7 +117,7 @@ def test_one_of_two_buyers_of_the_last_ticket_is_refused(race: Race) -> None:
 
 def test_without_the_lock_the_last_ticket_is_sold_twice(race: Race) -> None:
     """The negative control: the interleaving above does expose the race if there is one."""
-    source = BATCH.read_text()
+    source = OF_ONE.read_text()
     assert source.count(LOCK) == 1
     race.observer.execute(source.replace(LOCK, ";").encode())
     option = new_option(race.observer, 1)
@@ -144,8 +146,8 @@ def test_tickets_of_a_rolled_back_purchase_go_to_the_waiting_buyer(race: Race) -
     ("first", "second", "message"),
     [
         (1, 1, None),
-        (1, 2, "2 tickets were asked for, 1 is left"),
-        (2, 1, "1 ticket was asked for, 0 are left"),
+        (1, 2, "not enough tickets left: 2 requested, 1 available"),
+        (2, 1, "not enough tickets left: 1 requested, 0 available"),
     ],
 )
 def test_a_buyer_waiting_for_the_last_two_tickets_gets_all_requested_or_none(
@@ -297,7 +299,7 @@ def pauses(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("source", "call"),
     [
-        *((source, "for one") for source in pauses(BATCH)),
+        *((source, "for one") for source in pauses(OF_ONE)),
         *((source, "for many") for source in pauses(OF_MANY)),
     ],
 )
@@ -346,7 +348,7 @@ def put_on_sale_by_hand(race: Race, source: str, call: str) -> Iterator[tuple[An
 
 def paused_after_look() -> str:
     """The function for one option, with a pause after it has found nothing to lock."""
-    source = BATCH.read_text()
+    source = OF_ONE.read_text()
     assert source.count(REFUSED_UNLOCKED) == 1
     return source.replace(REFUSED_UNLOCKED, REFUSED_UNLOCKED + PAUSE)
 

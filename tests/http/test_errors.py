@@ -334,7 +334,7 @@ async def test_an_unexpected_failure_reveals_nothing_about_itself(
     option = await client.new_option(allocation=10)
     with postgres.connect(database) as connection:
         connection.execute(
-            "CREATE OR REPLACE FUNCTION ticketing.require_purchases("
+            "CREATE OR REPLACE FUNCTION ticketing_private.require_purchases("
             "purchase_ids uuid[], user_ids uuid[], quantities integer[]) "
             "RETURNS void LANGUAGE plpgsql AS $$ BEGIN "
             "PERFORM 1 / 0; END $$"
@@ -512,7 +512,7 @@ async def test_a_database_of_another_version_is_not_used_until_it_is_migrated(
     with postgres.connect(database) as connection:
         connection.execute(
             "UPDATE ticketing_private.installed_files SET sha256 = repeat('0', 64)"
-            " WHERE path = 'procedures/purchase_tickets_batch.sql'"
+            " WHERE path = 'procedures/purchase_tickets_of_one.sql'"
         )
         option_id = postgres.new_option(connection, allocation=10)
     async with serving(database, settings) as client:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.faults import disk, rig
 from loadtests.faults.injections import DISK_FAULTS, FAULTS, STANDBY_FAULTS
 from loadtests.faults.rig import Rig
@@ -64,7 +64,7 @@ def test_a_function_that_forgets_what_it_has_stored_is_detected(tmp_path: Path) 
 
     The function forgets only ids that the service chose, not those derived from a buyer's key.
     """
-    source = (shipped.PROCEDURES / "purchase_tickets_batch.sql").read_text()
+    source = (manifest.PROCEDURES / "purchase_tickets_of_one.sql").read_text()
     assert (source.count(LOOKED_UP), source.count(STORED_AS)) == (1, 1)
     forgetful = source.replace(LOOKED_UP, FORGOTTEN).replace(STORED_AS, STORED_AGAIN)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from db import shipped
+from db import manifest
 from loadtests.harness import service
 from loadtests.harness.postgres import Server, connect, value
 from loadtests.harness.service import free_port, wait_for
@@ -82,14 +82,14 @@ class Run:
 
 def changed(procedure: str, old: str, new: str) -> str:
     """A shipped procedure with one part replaced."""
-    text = (shipped.PROCEDURES / procedure).read_text()
+    text = (manifest.PROCEDURES / procedure).read_text()
     assert old in text
     return text.replace(old, new)
 
 
 def without_the_lock() -> list[str]:
     """Concurrent calls then read the same allocation, and each writes back what it left of it."""
-    return [changed("purchase_tickets_batch.sql", "    FOR NO KEY UPDATE;", ";")]
+    return [changed("purchase_tickets_of_one.sql", "    FOR NO KEY UPDATE;", ";")]
 
 
 def losing_some() -> list[str]:
@@ -97,7 +97,7 @@ def losing_some() -> list[str]:
     stored = "FROM unnest(decided.sold_places) AS sold (place);"
     lost = stored.replace(";", " WHERE random() < 0.9;")
     return [
-        changed("purchase_tickets_batch.sql", stored, lost),
+        changed("purchase_tickets_of_one.sql", stored, lost),
         changed("purchase_tickets_of_many.sql", stored, lost),
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.harness.postgres import Server
 
 
@@ -29,9 +29,9 @@ def any_server(request: pytest.FixtureRequest) -> Server:
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the SQL files that a test may change."""
     copy = tmp_path / "db"
-    for folder in (shipped.MIGRATIONS, shipped.PROCEDURES):
+    for folder in (manifest.MIGRATIONS, manifest.PROCEDURES):
         shutil.copytree(folder, copy / folder.name)
-    monkeypatch.setattr(shipped, "ROOT", copy)
-    monkeypatch.setattr(shipped, "MIGRATIONS", copy / "migrations")
-    monkeypatch.setattr(shipped, "PROCEDURES", copy / "procedures")
+    monkeypatch.setattr(manifest, "ROOT", copy)
+    monkeypatch.setattr(manifest, "MIGRATIONS", copy / "migrations")
+    monkeypatch.setattr(manifest, "PROCEDURES", copy / "procedures")
     return copy

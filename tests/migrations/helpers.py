@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from db import catalogue, shipped
+from db import catalogue, manifest
 from db.backend import HISTORY_SCHEMA
 from loadtests.harness.postgres import connect, value
 
-MIGRATIONS = [shipped.name_of(path) for path in shipped.migration_paths()]
-PROCEDURES = [shipped.name_of(path) for path in shipped.procedure_paths()]
+MIGRATIONS = [manifest.name_of(path) for path in manifest.migration_paths()]
+PROCEDURES = [manifest.name_of(path) for path in manifest.procedure_paths()]
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from db import catalogue, embedded, migrate, shipped
+from db import catalogue, embedded, manifest, migrate
 from db.dump import dump_schema
 from loadtests.harness.postgres import Server, connect
 from tests.migrations.helpers import MIGRATIONS, everything, objects, run_command
@@ -143,8 +143,8 @@ BY_HAND = [
     (
         "COMMENT ON FUNCTION ticketing.installed_files() IS NULL",
         [
-            "-COMMENT The migrations and procedures that made this database, each with the "
-            "SHA-256 of its file."
+            "-COMMENT The migrations and procedures that this database was built from, "
+            "each with the SHA-256 of its file."
         ],
     ),
     (f"COMMENT ON COLUMN {PURCHASES}.id IS 'Changed.'", ["+COMMENT Changed."]),
@@ -197,7 +197,7 @@ BY_HAND = [
 
 
 def test_the_checked_in_schema_is_what_the_files_produce(database: str) -> None:
-    assert dump_schema(database) == shipped.SCHEMA_DUMP.read_text(), "run: make schema"
+    assert dump_schema(database) == manifest.SCHEMA_DUMP.read_text(), "run: make schema"
     assert objects(database) == catalogue.expected(), "run: make schema"
 
 
@@ -268,7 +268,7 @@ def test_check_finds_every_manual_change(
 def test_check_names_a_manually_edited_function(
     connection: psycopg.Connection[Any], old: str, new: str
 ) -> None:
-    source = (shipped.PROCEDURES / "purchase_tickets_batch.sql").read_text()
+    source = (manifest.PROCEDURES / "purchase_tickets_of_one.sql").read_text()
     assert old in source
     with connection.transaction(force_rollback=True):
         connection.execute(source.replace(old, new).encode())

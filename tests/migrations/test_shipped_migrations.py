@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from db import shipped
+from db import manifest
 
 CHECKSUMS = Path(__file__).with_name("shipped.sha256")
 
@@ -15,7 +15,7 @@ SHIPPED = {
     name: checksum
     for checksum, name in (line.split("  ") for line in CHECKSUMS.read_text().splitlines())
 }
-PATHS = {f"db/migrations/{path.name}": path for path in shipped.MIGRATIONS.glob("*.sql")}
+PATHS = {f"db/migrations/{path.name}": path for path in manifest.MIGRATIONS.glob("*.sql")}
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from db import shipped
+from db import manifest
 from loadtests.faults.proxy import Proxy
 from loadtests.harness import service
 from loadtests.harness.postgres import connect, value
@@ -115,7 +115,7 @@ def test_reads_keep_working_when_a_function_returns_a_different_type(
     option = buyer.new_option(allocation=100)
     for _ in range(20):
         assert buyer.left(option) == 100
-    source = (shipped.PROCEDURES / "get_ticket_options.sql").read_text()
+    source = (manifest.PROCEDURES / "get_ticket_options.sql").read_text()
     changed = source.replace("allocation integer", "allocation bigint")
     changed = changed.replace("        option.allocation\n", "        option.allocation::bigint\n")
     assert changed.count("bigint") == 2

@@ -42,8 +42,8 @@ def test_an_operator_is_told_what_is_left_and_what_to_do(database: str) -> None:
     code, _, errors = psql(database, f"select purchase_tickets('{option}', '{USER}', 2)")
 
     assert code == 1
-    assert "ERROR:  TK002: 2 tickets were asked for, 1 is left" in errors
-    assert "HINT:  Ask for 1 or fewer." in errors
+    assert "ERROR:  TK002: not enough tickets left: 2 requested, 1 available" in errors
+    assert "HINT:  Request at most 1." in errors
 
 
 def test_an_operator_is_not_the_owner(database: str) -> None:
@@ -58,7 +58,7 @@ def test_an_operator_is_not_the_owner(database: str) -> None:
 def test_the_functions_describe_themselves(database: str) -> None:
     _, printed, _ = psql(database, r"\df+ ticketing.*")
 
-    assert "Sells qty tickets of an option to a user" in printed
+    assert "Sells qty tickets of a ticket option to a user" in printed
 
 
 def test_the_audit_is_silent_while_the_numbers_add_up(database: str) -> None:

@@ -56,12 +56,12 @@ def test_a_changed_procedure_makes_the_service_not_ready(
     with connect(database) as superuser:
         superuser.execute(
             "UPDATE ticketing_private.installed_files SET sha256 = repeat('0', 64) "
-            "WHERE path = 'procedures/purchase_tickets_batch.sql'"
+            "WHERE path = 'procedures/purchase_tickets_of_one.sql'"
         )
 
     assert running_service.status("/readyz") == 503
     assert running_service.logged(
-        r"not ready.*procedures/purchase_tickets_batch.sql is installed in another version"
+        r"not ready.*procedures/purchase_tickets_of_one.sql is installed in another version"
     )
 
 

@@ -17,7 +17,7 @@ AUDIT = (
     "SELECT ticket_option_id, name, capacity, allocation, sold, missing "
     "FROM ticketing.audit_allocations()"
 )
-BATCH = "SELECT ticketing.purchase_tickets(%s, %s::uuid[], %s::uuid[], %s::integer[])"
+OF_ONE = "SELECT ticketing.purchase_tickets(%s, %s::uuid[], %s::uuid[], %s::integer[])"
 PURCHASE = "SELECT ticketing.purchase_tickets(%s, %s, %s)"
 MOST = 2147483647
 USER = uuid.uuid4()
@@ -37,7 +37,7 @@ def test_there_is_nothing_to_find_after_sales(connection: Connection) -> None:
         option = new_option(connection, allocation)
         ids = [uuid.uuid4() for _ in range(5)]
         quantities = [1, 3, 7, MOST - 1, MOST]
-        outcomes += value(connection, BATCH, option, ids, ids, quantities)
+        outcomes += value(connection, OF_ONE, option, ids, ids, quantities)
 
     assert connection.execute(AUDIT).fetchall() == []
     assert (outcomes.count("created"), outcomes.count("sold_out")) == (6, 14)

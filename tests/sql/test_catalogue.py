@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from typing import Any
 
 import psycopg
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.harness.postgres import value
 
 Connection = psycopg.Connection[Any]
 
 SERVICE_CALLS = {
-    "ticketing.create_ticket_option(text,text,integer,uuid)",
     "ticketing.get_purchase(uuid,uuid)",
-    "ticketing.get_ticket_option(uuid)",
     "ticketing.get_ticket_options(uuid[])",
     "ticketing.installed_files()",
     "ticketing.purchase_tickets(uuid,uuid[],uuid[],integer[])",
@@ -25,13 +25,17 @@ SERVICE_CALLS = {
 }
 OPERATOR_CALLS = SERVICE_CALLS | {
     "ticketing.audit_allocations()",
+    "ticketing.create_ticket_option(text,text,integer,uuid)",
+    "ticketing.get_ticket_option(uuid)",
     "ticketing.purchase_tickets(uuid,uuid,integer,uuid)",
 }
-
-OWNER_CALLS = OPERATOR_CALLS | {
-    "ticketing.decide_purchases(integer[],uuid[],uuid[],integer[],text[],integer[])",
-    "ticketing.require_purchases(uuid[],uuid[],integer[])",
+HELPERS = {
+    "ticketing_private.decide_purchases(integer[],uuid[],uuid[],integer[],text[],integer[])",
+    "ticketing_private.require_purchases(uuid[],uuid[],integer[])",
 }
+"""Called by the functions above, as the owner whom these run as."""
+
+OWNER_CALLS = OPERATOR_CALLS | HELPERS
 SELLERS = {call for call in SERVICE_CALLS if "purchase_tickets" in call}
 """Called for every sale."""
 
@@ -74,19 +78,25 @@ def test_the_catalogue_has_the_functions_tables_and_views_that_are_known(
 @pytest.mark.parametrize(
     "offence",
     [
-        "NOT prosecdef",
+        "prosecdef <> (schema.nspname = 'ticketing')",
         "proconfig @> ARRAY['search_path=pg_catalog, pg_temp'] IS NOT TRUE",
         "proowner <> 'ticketing_owner'::regrole",
-        "schema.nspname <> 'ticketing'",
+        "has_function_privilege('ticketing_operator', function.oid, 'EXECUTE') "
+        "<> (schema.nspname = 'ticketing')",
+        "schema.nspname = 'ticketing_private' AND EXISTS ("
+        "SELECT FROM aclexplode(proacl) AS privilege WHERE privilege.grantee <> proowner)",
+        "schema.nspname NOT IN ('ticketing', 'ticketing_private')",
         "coalesce(obj_description(function.oid, 'pg_proc'), '') = ''",
         "has_function_privilege('public', function.oid, 'EXECUTE')",
         "prolang NOT IN (SELECT oid FROM pg_language WHERE lanname IN ('sql', 'plpgsql'))",
     ],
     ids=[
-        "runs as its caller",
+        "of the interface runs as its caller, and no helper as its owner",
         "has no pinned search_path",
         "is owned by another role",
-        "is outside the interface's schema",
+        "is in the interface and not for operators, or the other way round",
+        "is a helper and may be executed by others than the owner",
+        "is in another schema",
         "has no comment",
         "may be executed by everybody",
         "is in a language that may not be there",
@@ -111,6 +121,34 @@ def test_a_role_may_call_exactly_what_it_needs(
     allowed = f"{FUNCTIONS} AND has_function_privilege(%s, function.oid, 'EXECUTE')"
 
     assert names(connection, allowed, role) == calls
+
+
+def test_the_service_may_call_exactly_what_it_calls(connection: Connection) -> None:
+    """Its statements are read from its source, and resolved by PostgreSQL as they are for it."""
+    statements = [
+        node.value
+        for path in (manifest.ROOT.parent / "api/database").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.search(r"\bticketing\.\w+\(", node.value)
+    ]
+    used = """
+        SELECT use.refobjid::regprocedure::text
+        FROM pg_rewrite AS rule
+        JOIN pg_depend AS use ON use.classid = 'pg_rewrite'::regclass AND use.objid = rule.oid
+        WHERE rule.ev_class = 'public.statement'::regclass
+            AND use.refclassid = 'pg_proc'::regclass
+            AND use.refobjid::regprocedure::text ~ '^ticketing'
+    """
+    called: set[str] = set()
+    for statement in statements:
+        with connection.transaction(force_rollback=True):
+            view = f"CREATE VIEW public.statement AS {statement.replace('%s', 'NULL')}"
+            connection.execute(view.encode())
+            called |= names(connection, used)
+
+    assert called == SERVICE_CALLS
 
 
 def test_the_functions_that_sell_are_planned_for_large_tables_from_the_first_sale(
@@ -260,4 +298,4 @@ def test_a_function_that_is_new_may_not_be_executed_by_everybody(connection: Con
 
 
 def test_there_is_one_procedure_file_for_each_function(connection: Connection) -> None:
-    assert len(names(connection, FUNCTIONS)) == len(shipped.procedure_paths())
+    assert len(names(connection, FUNCTIONS)) == len(manifest.procedure_paths())

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.harness.postgres import connect, new_option, value
 
 Connection = psycopg.Connection[Any]
@@ -17,7 +17,7 @@ Connection = psycopg.Connection[Any]
 CREATE = "SELECT ticketing.create_ticket_option(%s, %s, %s::integer, %s)"
 TRY_CREATE = "SELECT ticketing.try_create_ticket_option(%s, %s, %s, %s::integer)"
 PURCHASE = "SELECT ticketing.purchase_tickets(%s, %s, %s::integer, %s)"
-BATCH = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::integer[])"
+OF_ONE = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::integer[])"
 USER = uuid.uuid4()
 OPTION, NOWHERE, PURCHASED, NEW = (uuid.uuid4() for _ in range(4))
 """An option of 10 tickets, none, a purchase of 4 of them, and one that was not made."""
@@ -44,7 +44,7 @@ class Refusal(NamedTuple):
 
 REFUSALS = {
     "an option with other values": Refusal(
-        "create_ticket_option", BOTH, CREATE, ("a", "b", 6, OPTION), OPTION
+        "create_ticket_option", OPERATOR, CREATE, ("a", "b", 6, OPTION), OPTION
     ),
     "what no option can be": Refusal(
         "try_create_ticket_option", BOTH, TRY_CREATE, (NEW, "", "b", 1), None
@@ -62,7 +62,7 @@ REFUSALS = {
         "purchase_tickets", OPERATOR, PURCHASE, (OPTION, USER, 0, NEW), None
     ),
     "arrays that are no purchases": Refusal(
-        "require_purchases", BOTH, BATCH, (OPTION, [NEW], [USER], []), None
+        "require_purchases", BOTH, OF_ONE, (OPTION, [NEW], [USER], []), None
     ),
 }
 
@@ -78,7 +78,7 @@ def hint_of(connection: Connection, statement: str, *arguments: object) -> str:
 def test_every_hint_is_tried_here() -> None:
     hints = {
         path.stem: path.read_text().count("HINT = ")
-        for path in shipped.procedure_paths()
+        for path in manifest.procedure_paths()
         if "HINT = " in path.read_text()
     }
     sources = [refusal.source for refusal in REFUSALS.values()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db import shipped
+from db import manifest
 from loadtests.harness.postgres import connect
 
 
@@ -10,4 +10,4 @@ def test_the_service_reads_which_files_made_its_database(shared_database: str) -
     with connect(shared_database, "ticketing_service") as service:
         rows = service.execute("SELECT path, sha256 FROM ticketing.installed_files()").fetchall()
 
-    assert dict(rows) == shipped.checksums()
+    assert dict(rows) == manifest.checksums()

@@ -8,19 +8,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db import shipped
+from db import manifest
 from loadtests.harness.postgres import Server
 
 VALUES = {"current_user", "false", "true"}
 """Keywords that stand for a value, and are written like one."""
 
-API = shipped.ROOT.parent / "api"
+API = manifest.ROOT.parent / "api"
 
-INTERNAL = {"decide_purchases", "require_purchases"}
-"""Called by other functions only, and granted to nobody."""
+HELPERS = {"decide_purchases", "require_purchases"}
+"""Called by other functions only: in the private schema, and granted to nobody."""
 
 each_procedure = pytest.mark.parametrize(
-    "path", shipped.procedure_paths(), ids=[path.stem for path in shipped.procedure_paths()]
+    "path", manifest.procedure_paths(), ids=[path.stem for path in manifest.procedure_paths()]
 )
 
 
@@ -34,27 +34,28 @@ def test_a_procedure_file_defines_one_function_and_nothing_else(path: Path) -> N
     statements = re.findall(r"^[A-Z].*", sql, re.MULTILINE)
     objects = re.findall(r"\b(?:CREATE(?: OR REPLACE)?|ALTER|DROP) .*", sql)
 
-    [name] = re.findall(r"^CREATE OR REPLACE FUNCTION ticketing\.(\w+)\(", sql, re.MULTILINE)
+    schema = "ticketing_private" if path.stem in HELPERS else "ticketing"
+    [name] = re.findall(rf"^CREATE OR REPLACE FUNCTION {schema}\.(\w+)\(", sql, re.MULTILINE)
     assert path.stem.startswith(name)
     assert len(objects) == 1
     assert sum(line.startswith("COMMENT ON FUNCTION") for line in statements) == 1
     grants = sum(line.startswith("GRANT EXECUTE ON FUNCTION") for line in statements)
-    assert grants == (0 if path.stem in INTERNAL else 1)
+    assert grants == (0 if path.stem in HELPERS else 1)
 
 
 @each_procedure
 def test_a_function_has_its_contract_above_it_and_a_comment_and_grants_below(path: Path) -> None:
     sql = path.read_text()
     contract, _, body = sql.partition("CREATE OR REPLACE FUNCTION ")
-    name = body.partition("(")[0].removeprefix("ticketing.")
+    schema, _, name = body.partition("(")[0].partition(".")
 
     assert re.fullmatch(r"(--.*\n)+\n", contract)
     assert contract.startswith(f"-- {name}(")
     assert len(contract.split()) > 10
     [commented] = re.findall(r"^COMMENT ON FUNCTION (\S[^;]*\)) IS$", sql, re.MULTILINE)
     granted = re.findall(r"^GRANT EXECUTE ON FUNCTION (\S.*\))$", sql, re.MULTILINE)
-    assert granted == ([] if path.stem in INTERNAL else [commented])
-    assert commented.startswith(f"ticketing.{name}(")
+    assert granted == ([] if path.stem in HELPERS else [commented])
+    assert commented.startswith(f"{schema}.{name}(")
 
 
 @each_procedure
@@ -73,10 +74,10 @@ def test_keywords_are_in_upper_case(postgres_18: Server) -> None:
                 "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"
             )
         }
-    paths = [*shipped.procedure_paths(), *shipped.MIGRATIONS.glob("*.sql")]
+    paths = [*manifest.procedure_paths(), *manifest.MIGRATIONS.glob("*.sql")]
 
     found = [
-        f"{shipped.name_of(path)}: {word}"
+        f"{manifest.name_of(path)}: {word}"
         for path in paths
         for word in re.findall(r"\b[a-z_]+\b", without_comments_and_strings(path.read_text()))
         if word in keywords - VALUES

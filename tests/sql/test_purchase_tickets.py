@@ -99,27 +99,37 @@ def test_an_option_that_does_not_exist_is_TK001(connection: Connection) -> None:
     error = refusal(connection, PURCHASE, unknown, USER, 1)
 
     assert error.sqlstate == "TK001"
-    assert error.diag.message_primary == f"there is no ticket option {unknown}"
-    assert hint(error).startswith("List what is on sale: ")
+    assert error.diag.message_primary == f"ticket option {unknown} does not exist"
+    assert hint(error).startswith("See what is on sale: ")
 
 
 @pytest.mark.parametrize(
     ("allocation", "quantity", "message", "advice"),
     [
-        (10, 11, "11 tickets were asked for, 10 are left", "Ask for 10 or fewer."),
-        (10, MOST, f"{MOST} tickets were asked for, 10 are left", "Ask for 10 or fewer."),
-        (1, 2, "2 tickets were asked for, 1 is left", "Ask for 1 or fewer."),
+        (10, 11, "not enough tickets left: 11 requested, 10 available", "Request at most 10."),
+        (
+            10,
+            MOST,
+            f"not enough tickets left: {MOST} requested, 10 available",
+            "Request at most 10.",
+        ),
+        (1, 2, "not enough tickets left: 2 requested, 1 available", "Request at most 1."),
         (
             MOST - 1,
             MOST,
-            f"{MOST} tickets were asked for, {MOST - 1} are left",
-            f"Ask for {MOST - 1} or fewer.",
+            f"not enough tickets left: {MOST} requested, {MOST - 1} available",
+            f"Request at most {MOST - 1}.",
         ),
-        (0, 1, "1 ticket was asked for, 0 are left", "The ticket option is sold out."),
+        (
+            0,
+            1,
+            "not enough tickets left: 1 requested, 0 available",
+            "The ticket option is sold out.",
+        ),
         (
             0,
             MOST,
-            f"{MOST} tickets were asked for, 0 are left",
+            f"not enough tickets left: {MOST} requested, 0 available",
             "The ticket option is sold out.",
         ),
     ],
@@ -147,7 +157,7 @@ def test_a_quantity_below_one_or_missing_is_TK003(  # noqa: N802
 
     assert error.sqlstate == "TK003"
     shown = "NULL" if quantity is None else quantity
-    assert f"got {option}, {USER}, {shown}" in str(error.diag.message_primary)
+    assert f"got {option}, {USER}, {shown}, " in str(error.diag.message_primary)
     assert f"1 to {MOST}" in hint(error)
 
 
@@ -159,6 +169,7 @@ def test_an_id_that_is_null_is_TK003(connection: Connection, missing: str) -> No
     error = refusal(connection, PURCHASE_AS, ids["option"], ids["user"], 1, ids["purchase"])
 
     assert error.sqlstate == "TK003"
+    assert str(error.diag.message_primary).count("NULL") == 2, "the rule, and what was passed"
     assert hint(error)
 
 
@@ -223,7 +234,8 @@ def test_a_stored_purchase_sent_again_with_other_values_is_TK004(  # noqa: N802
 
     assert error.sqlstate == "TK004"
     assert (
-        error.diag.message_primary == f"purchase {purchase} is stored with another user or quantity"
+        error.diag.message_primary
+        == f"purchase {purchase} already exists with a different user or quantity"
     )
     assert f"get_purchase('{option}', '{purchase}')" in hint(error)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.harness.postgres import connect, new_option, value
-from tests.sql.test_purchase_tickets_batch import (
+from tests.sql.test_purchase_tickets_of_one import (
     left,
     one_by_one,
     quantities,
@@ -274,7 +274,7 @@ def test_arrays_that_are_no_purchases_are_TK003_and_nothing_is_sold(  # noqa: N8
         connection.execute(OF_MANY, arrays)
 
     assert raised.value.sqlstate == "TK003"
-    assert "arrays of one length" in str(raised.value.diag.message_hint)
+    assert "arrays of equal length" in str(raised.value.diag.message_hint)
     assert left(connection, option) == 10
     assert stored(connection, option) == set()
 

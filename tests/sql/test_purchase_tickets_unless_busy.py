@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from loadtests.harness.postgres import connect, new_option, value
-from tests.sql.test_purchase_tickets_batch import left, stored
 from tests.sql.test_purchase_tickets_of_many import USER, A, B, C, lock
+from tests.sql.test_purchase_tickets_of_one import left, stored
 
 Connection = psycopg.Connection[Any]
 

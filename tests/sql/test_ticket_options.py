@@ -50,20 +50,20 @@ def test_an_option_is_read_as_it_was_created(
     ("name", "desc", "allocation", "message"),
     [
         ("", "", 1, "name must "),
-        ("n" * 256, "", 1, "name must have 1 to 255 characters"),
-        ("\N{TICKET}" * 256, "", 1, "name must have 1 to 255 characters"),
-        (" ", "", 1, "name must have 1 to 255 characters, and not only white space"),
-        ("\t\n\v\f\r", "", 1, "name must have 1 to 255 characters, and not only white space"),
-        ("\u0085", "", 1, "name must have 1 to 255 characters, and not only white space"),
-        ("\u00a0", "", 1, "name must have 1 to 255 characters, and not only white space"),
+        ("n" * 256, "", 1, "name must be 1 to 255 characters long"),
+        ("\N{TICKET}" * 256, "", 1, "name must be 1 to 255 characters long"),
+        (" ", "", 1, "name must be 1 to 255 characters long and not only white space"),
+        ("\t\n\v\f\r", "", 1, "name must be 1 to 255 characters long and not only white space"),
+        ("\u0085", "", 1, "name must be 1 to 255 characters long and not only white space"),
+        ("\u00a0", "", 1, "name must be 1 to 255 characters long and not only white space"),
         (
             "\u2003\u2028\u2029\u202f\u205f",
             "",
             1,
-            "name must have 1 to 255 characters, and not only white space",
+            "name must be 1 to 255 characters long and not only white space",
         ),
-        (" \u3000\u1680 ", "", 1, "name must have 1 to 255 characters, and not only white space"),
-        ("a", "d" * 10001, 1, "desc must have at most 10000 characters"),
+        (" \u3000\u1680 ", "", 1, "name must be 1 to 255 characters long and not only white space"),
+        ("a", "d" * 10001, 1, "desc must be at most 10000 characters long"),
         ("a", "", -1, f"allocation must be an integer from 0 to {MOST}"),
         ("a", "", -MOST - 1, f"allocation must be an integer from 0 to {MOST}"),
         (None, "", 1, "name, desc, allocation and option_id must not be NULL"),
@@ -121,7 +121,8 @@ def test_an_option_id_that_is_stored_with_other_values_is_TK004(  # noqa: N802
 
     assert raised.value.sqlstate == "TK004"
     assert (
-        raised.value.diag.message_primary == f"ticket option {option} is stored with other values"
+        raised.value.diag.message_primary
+        == f"ticket option {option} already exists with different values"
     )
     assert connection.execute(GET, (option,)).fetchall() == [(option, "a", "b", 6)]
 

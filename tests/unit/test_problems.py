@@ -174,7 +174,7 @@ def test_every_code_that_the_procedures_raise_has_an_answer() -> None:
 
 def test_every_outcome_that_the_functions_return_is_known() -> None:
     returned: set[str] = set()
-    for name in ("decide_purchases", "purchase_tickets_batch", "purchase_tickets_of_many"):
+    for name in ("decide_purchases", "purchase_tickets_of_one", "purchase_tickets_of_many"):
         path = Path(db.__file__).parent / "procedures" / f"{name}.sql"
         body = path.read_text(encoding="utf-8").partition("BEGIN")[2]
         returned.update(re.findall(r"(?:THEN|ELSE|:=|array_fill\()\s*'(\w+)'", body))

@@ -16,7 +16,7 @@ from loadtests.harness.postgres import connect, new_option, value
 
 Connection = psycopg.Connection[Any]
 
-BATCH = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::integer[])"
+OF_ONE = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::integer[])"
 MOST = 2147483647
 USER, OTHER_USER = uuid.UUID(int=1), uuid.UUID(int=2)
 A, B, C = (uuid.UUID(int=number) for number in (10, 11, 12))
@@ -28,7 +28,7 @@ Purchase = tuple[uuid.UUID, uuid.UUID, int]
 def sell(connection: Connection, option: Any, *purchases: Purchase) -> Any:
     """The outcomes of one call with all these purchases."""
     ids, users, quantities = (list(column) for column in zip(*purchases, strict=True))
-    return value(connection, BATCH, option, ids, users, quantities)
+    return value(connection, OF_ONE, option, ids, users, quantities)
 
 
 def buyers(*quantities: int) -> list[Purchase]:
@@ -171,7 +171,7 @@ def test_a_large_batch_is_sold_in_one_call(connection: Connection) -> None:
 def test_an_empty_batch_has_no_outcomes(connection: Connection, exists: bool) -> None:
     option = new_option(connection, 1) if exists else uuid.uuid4()
 
-    assert value(connection, BATCH, option, [], [], []) == []
+    assert value(connection, OF_ONE, option, [], [], []) == []
 
 
 @pytest.mark.parametrize(
@@ -203,10 +203,10 @@ def test_arrays_that_are_no_purchases_are_TK003_and_nothing_is_sold(  # noqa: N8
     option = new_option(connection, 10)
 
     with pytest.raises(psycopg.Error) as raised:
-        connection.execute(BATCH, (option, ids, users, quantities))
+        connection.execute(OF_ONE, (option, ids, users, quantities))
 
     assert raised.value.sqlstate == "TK003"
-    assert "arrays of one length" in str(raised.value.diag.message_hint)
+    assert "arrays of equal length" in str(raised.value.diag.message_hint)
     assert left(connection, option) == 10
     assert stored(connection, option) == set()
 
@@ -230,7 +230,7 @@ def test_arrays_of_an_unusual_shape_are_TK003_and_sell_nothing(  # noqa: N802
     option = new_option(connection, 10)
 
     with pytest.raises(psycopg.Error) as raised:
-        connection.execute(BATCH, (option, *arrays))
+        connection.execute(OF_ONE, (option, *arrays))
 
     assert raised.value.sqlstate == "TK003"
     assert left(connection, option) == 10

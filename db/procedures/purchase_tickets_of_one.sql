@@ -1,41 +1,42 @@
 -- purchase_tickets(option_id, purchase_ids[], user_ids[], quantities[])
 --
--- Sells tickets of one option: it locks the option, lets decide_purchases.sql
--- decide, decrements and inserts. A sale from psql is made here, and one over
--- HTTP too when its option is in demand.
+-- Sells tickets of one ticket option to many buyers: it locks the option, lets
+-- decide_purchases.sql decide, decrements the allocation and inserts the
+-- purchases. Sales from psql go through this function, and so do sales over
+-- HTTP while their option is contended.
 --
--- Takes any number of purchases and returns an outcome for each, in their
--- order:
+-- Takes any number of purchases and returns an outcome for each, in order:
 --
 --     created           the tickets are sold and stored
---     exists            this id is stored with this user and quantity: a call
---                       whose outcome was unknown, sent again
---     exists_different  this id is stored with another user or quantity
---     sold_out          fewer tickets are left than were asked for
---     not_found         there is no such option
+--     exists            this id is stored with this user and quantity: a retry
+--                       of a call whose outcome was unknown
+--     exists_different  this id is stored with a different user or quantity
+--     sold_out          fewer tickets are left than requested
+--     not_found         the ticket option does not exist
 --
--- Outcomes are returned, not raised, because a refused buyer must not abort
--- the others of the batch.
+-- Outcomes are returned rather than raised, so that one refused buyer does not
+-- abort the rest of the batch.
 --
--- Raises TK003 when the arrays differ in length, hold a NULL or hold a quantity
--- below 1; then nothing was sold.
+-- Raises TK003, with nothing sold, if the arrays differ in length or contain a
+-- NULL or a quantity below 1.
 --
--- Concurrency: purchases of one option take turns on its row lock, and each
--- statement after the lock sees what the one before committed, which READ
--- COMMITTED guarantees (a stricter isolation level gets 40001 instead, and
--- calls again). FOR NO KEY UPDATE, because the foreign key's own lock must not
--- conflict with it. When nothing asked for can be filled from what is
--- committed, there is nothing to lock: the answer is sold_out as of that
--- moment, without waiting and without a write. (That is true for as long as
--- allocations only ever fall. A function that gives tickets back must see to
--- it that a call which is being sent again is not refused here, and then
--- filled by its first sending.)
+-- Concurrency: purchases of the same option take turns on its row lock, and
+-- each statement after the lock sees what the previous holder committed, which
+-- READ COMMITTED guarantees. (A stricter isolation level gets 40001 instead,
+-- and the caller retries.) The lock is FOR NO KEY UPDATE because the foreign
+-- key's own lock must not conflict with it. If none of the purchases can be
+-- filled from what is committed, there is nothing to lock: the outcome is
+-- sold_out as of that moment, without a wait and without a write. (This holds
+-- only as long as allocations never rise. A function that gives tickets back
+-- must make sure that a retry is not refused here while its first attempt, still
+-- in flight, goes on to be filled.)
 --
--- Durability: a purchase that is found stored is locked FOR KEY SHARE. Its first
--- call may have committed without the synchronous standby having it yet (that
--- call is still waiting, or gave up). The lock writes to the log behind that
--- commit, so this one too is answered only when the standby has both. Nobody else
--- takes a lock that conflicts with it, so it waits for no other transaction.
+-- Durability: a purchase that is already stored is locked FOR KEY SHARE. The
+-- first call may have committed without the synchronous standby having it yet
+-- (that call is still waiting, or was given up). The lock writes to the WAL
+-- after that commit, so this call does not return before the standby has both.
+-- Nothing else takes a conflicting lock, so this never waits for another
+-- transaction.
 
 CREATE OR REPLACE FUNCTION ticketing.purchase_tickets(
     option_id uuid,
@@ -48,6 +49,9 @@ LANGUAGE plpgsql
 VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- A plan made while the tables are still empty would scan them, and would be kept
+-- after they have grown. So the function plans once, whatever the arguments, and
+-- as for large tables.
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_hashjoin = off
@@ -60,7 +64,7 @@ DECLARE
     stored record;
     decided record;
 BEGIN
-    PERFORM ticketing.require_purchases(purchase_ids, user_ids, quantities);
+    PERFORM ticketing_private.require_purchases(purchase_ids, user_ids, quantities);
 
     SELECT option.allocation
     INTO remaining
@@ -70,7 +74,7 @@ BEGIN
     FOR NO KEY UPDATE;
 
     IF NOT FOUND THEN
-        -- Not locked, so nothing may be sold, whatever is left by now.
+        -- Without the lock nothing may be sold, whatever is left by now.
         remaining := 0;
 
         PERFORM
@@ -121,7 +125,7 @@ BEGIN
         ) AS asked;
     END IF;
 
-    decided := ticketing.decide_purchases(
+    decided := ticketing_private.decide_purchases(
         array_fill(1, ARRAY[batch_size]), purchase_ids, user_ids, quantities, outcomes, ARRAY[remaining]
     );
 
@@ -142,13 +146,13 @@ END
 $function$;
 
 COMMENT ON FUNCTION ticketing.purchase_tickets(uuid, uuid[], uuid[], integer[]) IS
-'Sells tickets of one option to many buyers at once, and returns an outcome for each, in order:
+'Sells tickets of one ticket option to many buyers, and returns an outcome for each, in order:
     created           the tickets are sold and stored
     exists            the id is stored with this user and quantity
-    exists_different  the id is stored with another user or quantity
-    sold_out          fewer tickets are left than were asked for; nothing is taken
-    not_found         there is no such ticket option
-Raises TK003 for arrays that differ in length or hold a NULL or a quantity below 1.';
+    exists_different  the id is stored with a different user or quantity
+    sold_out          fewer tickets are left than requested; nothing is taken
+    not_found         the ticket option does not exist
+Raises TK003 if the arrays differ in length or contain a NULL or a quantity below 1.';
 
 GRANT EXECUTE ON FUNCTION ticketing.purchase_tickets(uuid, uuid[], uuid[], integer[])
     TO ticketing_service, ticketing_operator;

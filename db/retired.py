@@ -1,0 +1,87 @@
+"""Functions that earlier releases installed and this one has no more, and how they are dropped.
+
+A call that began before the functions were replaced goes on with their old bodies, and so may still
+call what the new ones do without. So a retired function stays until every such call has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from db import backend as backends
+from db.backend import Backend
+
+logger = logging.getLogger(__name__)
+
+FUNCTIONS = (
+    "ticketing.decide_purchases(integer[],uuid[],uuid[],integer[],text[],integer[])",
+    "ticketing.require_purchases(uuid[],uuid[],integer[])",
+)
+"""By their signatures."""
+
+POLL_SECONDS = 0.1
+
+_TRANSACTIONS = """
+    SELECT lock.virtualtransaction
+    FROM pg_locks AS lock
+    JOIN pg_stat_activity AS session USING (pid)
+    WHERE lock.locktype = 'virtualxid'
+        AND lock.pid <> pg_backend_pid()
+        AND session.datname = current_database()
+        AND session.usesysid IS NOT NULL
+"""
+"""Those in flight in this database, of every user. Any role may see that much of the others."""
+
+
+def installed(connection: psycopg.Connection[Any]) -> list[str]:
+    """The retired functions that the database still has."""
+    rows = connection.execute(
+        "SELECT signature FROM unnest(%s::text[]) AS signature "
+        "WHERE to_regprocedure(signature) IS NOT NULL",
+        (list(FUNCTIONS),),
+    )
+    return [signature for (signature,) in rows]
+
+
+def drop(backend: Backend) -> None:
+    """Drop the retired functions, after the transactions that are in flight now.
+
+    A transaction that goes on for longer than migrations wait for locks, such as a backup, keeps
+    them: the log says so, and the next migration drops them.
+
+    Args:
+        backend: in a transaction that holds the lock. Whatever replaced the callers is committed.
+    """
+    connection = backend.connection
+    functions = installed(connection)
+    if not functions:
+        return
+    if not _wait_for_transactions(connection):
+        logger.warning(
+            "%s stay until the next migration: calls that began before this one may use them",
+            ", ".join(functions),
+        )
+        return
+    for function in functions:
+        logger.info("dropping %s", function)
+        connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(function)))
+
+
+def _wait_for_transactions(connection: psycopg.Connection[Any]) -> bool:
+    """Wait for those in flight now to end; False if one goes on for too long."""
+    in_flight = _transactions(connection)
+    deadline = time.monotonic() + backends.LOCK_TIMEOUT_SECONDS
+    while in_flight & _transactions(connection):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _transactions(connection: psycopg.Connection[Any]) -> set[str]:
+    return {transaction for (transaction,) in connection.execute(_TRANSACTIONS)}
