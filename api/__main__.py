@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(checked: Settings, options: argparse.Namespace) -> int:
-    with _database(checked, checked.database_url) as database:
+    with _database(checked, checked.database_url, creates=True) as database:
         if checked.database_url is None:
             migrate.migrate(database, wait_seconds=checked.migration_lock_timeout_seconds)
         workers.serve(checked, checked.service_conninfo(database), lambda: _say_where(checked))
@@ -119,7 +119,8 @@ Open psql on its database:
 def _migrate(checked: Settings, options: argparse.Namespace) -> int:
     if options.delete_data and not options.rollback:
         raise SettingError("--delete-data requires --rollback")
-    with _database(checked, checked.migration_database_url or checked.database_url) as database:
+    url = checked.migration_database_url or checked.database_url
+    with _database(checked, url, creates=not (options.check or options.rollback)) as database:
         if options.check:
             differences = migrate.check(database)
             print("\n".join(differences) or "The database matches this build.")
@@ -162,10 +163,19 @@ def _audit(checked: Settings, options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _database(checked: Settings, url: str | None) -> Iterator[str]:
-    """How to connect: by the URL, or else to the embedded server, which runs until the end."""
+def _database(checked: Settings, url: str | None, *, creates: bool = False) -> Iterator[str]:
+    """How to connect: by the URL, or else to the embedded server, which runs until the end.
+
+    Args:
+        creates: whether the embedded server's files are created if there are none.
+    """
     if url is not None:
         yield url
+    elif not creates and not embedded.exists(checked.data_dir):
+        raise SettingError(
+            f"DATA_DIR: there is no embedded PostgreSQL in {checked.data_dir.resolve()}; "
+            "name the folder that `serve` was started with, or set DATABASE_URL"
+        )
     else:
         with embedded.serving(checked.data_dir) as conninfo:
             yield conninfo

@@ -44,6 +44,14 @@ def program(name: str) -> str:
     return str(POSTGRES_VERSIONS[POSTGRES_VERSION] / name)
 
 
+def exists(data_dir: Path) -> bool:
+    """Whether the server has files in the folder."""
+    try:
+        return (data_dir / "postgres" / "PG_VERSION").exists()
+    except PermissionError:
+        return True  # another user's
+
+
 @contextmanager
 def serving(data_dir: Path) -> Iterator[str]:
     """Start the server unless it runs, and stop it at the end unless others still use it.

@@ -66,6 +66,23 @@ def test_a_changed_procedure_makes_the_service_not_ready(
 
 
 @pytest.mark.parametrize(
+    "command",
+    [["psql"], ["audit"], ["migrate", "--check"], ["migrate", "--rollback"]],
+    ids=" ".join,
+)
+def test_a_command_that_only_looks_creates_no_database_where_there_is_none(
+    tmp_path: Path, command: list[str]
+) -> None:
+    folder = tmp_path / "data"
+
+    done = run(*command, "--data-dir", str(folder), DATABASE_URL="")
+
+    assert done.returncode == 2
+    assert "there is no embedded PostgreSQL in" in done.stderr
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
     ("url_role", "session_role"),
     [("ticketing_service", "ticketing_service"), ("postgres", "postgres")],
 )
