@@ -12,7 +12,7 @@ IN_PARALLEL := --numprocesses=2 --dist=worksteal
 help:
 	@echo 'make serve        serve on port 3000, on an embedded PostgreSQL'
 	@echo 'make test         run the whole suite'
-	@echo 'make lint         check formatting, rules, types and migrations'
+	@echo 'make lint         check formatting, rules, types, migrations and procedures'
 	@echo 'make format       format the code'
 	@echo 'make schema       make db/schema.sql and db/catalogue.json anew'
 	@echo 'make loadtest     prove with Locust that nothing is oversold'
@@ -35,6 +35,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/squawk --config .squawk.toml $(filter-out %.rollback.sql,$(wildcard db/migrations/*.sql))
+	$(BIN)/python -m pytest -q -rs tests/sql/test_plpgsql_check.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
