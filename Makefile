@@ -43,6 +43,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/squawk --config .squawk.toml $(filter-out %.rollback.sql,$(wildcard db/migrations/*.sql))
+	$(BIN)/python -m pytest -q -rs tests/sql/test_plpgsql_check.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -201,7 +201,10 @@ def _refuse(tables: dict[int, _Table], lost: dict[_Thing, int]) -> None:
     for (oid, number), count in sorted(lost.items()):
         # What went with its row was lost with it.
         if count > (0 if number == _ROWS else max(0, lost.get((oid, _ROWS), 0))):
-            what = "rows" if number == _ROWS else f"values of {tables[oid].columns[number].name}"
-            lines.append(f"{tables[oid].schema}.{tables[oid].name}: {count:,} {what}")
+            what = "row" if number == _ROWS else "value"
+            line = f"{tables[oid].schema}.{tables[oid].name}: {count:,} {what}{'s'[: count > 1]}"
+            lines.append(
+                line if number == _ROWS else f"{line} of {tables[oid].columns[number].name}"
+            )
     if lines:
         raise LossError("\n".join(lines))

@@ -372,7 +372,7 @@ BEGIN
 
     CASE outcome
         WHEN 'created', 'exists' THEN
-            RETURN purchase_id;
+            NULL;
         WHEN 'not_found' THEN
             RAISE EXCEPTION 'ticket option % does not exist', option_id
                 USING ERRCODE = 'TK001',
@@ -397,6 +397,8 @@ BEGIN
                           ELSE 'The ticket option is sold out.'
                       END;
     END CASE;
+
+    RETURN purchase_id;
 END
 $$;
 
@@ -673,7 +675,7 @@ DECLARE
     -- at that place, the place of the one among them that is sold. Searching
     -- sold_places for every repeat would take quadratic time.
     first_places integer[];
-    sold_of_first integer[] := '{}';
+    sold_of_first integer[];
     option_place integer;
     earlier integer;
 BEGIN
@@ -685,7 +687,7 @@ BEGIN
         FROM (
             SELECT
                 purchase.place,
-                min(purchase.place) OVER (
+                min(purchase.place::integer) OVER (
                     PARTITION BY purchase.option_place, purchase.id
                 ) AS first_place
             FROM unnest(option_places, purchase_ids)

@@ -46,7 +46,7 @@ DECLARE
     -- at that place, the place of the one among them that is sold. Searching
     -- sold_places for every repeat would take quadratic time.
     first_places integer[];
-    sold_of_first integer[] := '{}';
+    sold_of_first integer[];
     option_place integer;
     earlier integer;
 BEGIN
@@ -58,7 +58,7 @@ BEGIN
         FROM (
             SELECT
                 purchase.place,
-                min(purchase.place) OVER (
+                min(purchase.place::integer) OVER (
                     PARTITION BY purchase.option_place, purchase.id
                 ) AS first_place
             FROM unnest(option_places, purchase_ids)

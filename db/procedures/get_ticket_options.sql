@@ -3,8 +3,8 @@
 -- Returns one row per existing ticket option, in no particular order: what
 -- get_ticket_option.sql returns for one.
 --
--- It is PL/pgSQL, where get_ticket_option.sql is SQL, because PL/pgSQL keeps the
--- plan between calls: the service calls this one all the time.
+-- It is PL/pgSQL where get_ticket_option.sql is SQL, because the service calls it
+-- all the time, and before PostgreSQL 18 an SQL function is planned in every call.
 
 CREATE OR REPLACE FUNCTION ticketing.get_ticket_options(
     option_ids uuid[]

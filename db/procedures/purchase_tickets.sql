@@ -47,7 +47,7 @@ BEGIN
 
     CASE outcome
         WHEN 'created', 'exists' THEN
-            RETURN purchase_id;
+            NULL;
         WHEN 'not_found' THEN
             RAISE EXCEPTION 'ticket option % does not exist', option_id
                 USING ERRCODE = 'TK001',
@@ -72,6 +72,8 @@ BEGIN
                           ELSE 'The ticket option is sold out.'
                       END;
     END CASE;
+
+    RETURN purchase_id;
 END
 $function$;
 
