@@ -16,7 +16,8 @@ from psycopg.conninfo import make_conninfo
 
 from db import embedded, migrate
 
-DEBIAN_POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+DEBIAN_POSTGRES_15 = Path(os.environ.get("TEST_POSTGRES", "/usr/lib/postgresql/15/bin"))
+"""The oldest PostgreSQL that is supported; CI names newer ones."""
 
 # What only a crash of the machine would show: tests kill processes, and the kernel keeps what those
 # wrote. Commits wait as they do in production, for a flush that costs nothing.
