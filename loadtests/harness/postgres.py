@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers for the tests, and a fresh database for each test."""
+"""Real PostgreSQL servers for the tests, and databases on them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from db import embedded, migrate
 
 DEBIAN_POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
-# What only a crash of the machine would show: tests kill processes, and the kernel keeps what those
-# wrote. Commits wait as they do in production, for a flush that costs nothing.
+# Flushes protect against a crash of the machine. Tests kill processes, and the kernel keeps what
+# those wrote. Whether a commit waits for its flush is left as it is in production.
 _FOR_TESTS = """
     ALTER SYSTEM SET fsync = off;
     ALTER SYSTEM SET full_page_writes = off;
@@ -69,7 +69,7 @@ def make_system_user() -> None:
 
 @contextmanager
 def embedded_server(folder: Path) -> Iterator[Server]:
-    """The embedded PostgreSQL 18, durable as in production."""
+    """The embedded PostgreSQL 18, except that a crash of the machine would damage it."""
     with embedded.serving(folder) as conninfo:
         yield Server(conninfo)
 
