@@ -102,6 +102,16 @@ def connection(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+@pytest.fixture(scope="module")
+def lasting_connection(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
+    """Like ``connection``, but one for all tests of a module and all examples of Hypothesis.
+
+    A new one compiles each function again.
+    """
+    with postgres.connect(shared_database) as connection:
+        yield connection
+
+
 @pytest.fixture
 def io_loop() -> Iterator[IOLoop]:
     """A loop for each test; pytest-tornasync's own is of a time before asyncio."""

@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers for the tests, and a fresh database for each test."""
+"""Real PostgreSQL servers for the tests, and databases on them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from db import embedded, migrate
 DEBIAN_POSTGRES_15 = Path(os.environ.get("TEST_POSTGRES", "/usr/lib/postgresql/15/bin"))
 """The oldest PostgreSQL that is supported; CI names newer ones."""
 
-# What only a crash of the machine would show: tests kill processes, and the kernel keeps what those
-# wrote. Commits wait as they do in production, for a flush that costs nothing.
+# Flushes protect against a crash of the machine. Tests kill processes, and the kernel keeps what
+# those wrote. Whether a commit waits for its flush is left as it is in production.
 _FOR_TESTS = """
     ALTER SYSTEM SET fsync = off;
     ALTER SYSTEM SET full_page_writes = off;
@@ -70,7 +70,7 @@ def make_system_user() -> None:
 
 @contextmanager
 def embedded_server(folder: Path) -> Iterator[Server]:
-    """The embedded PostgreSQL 18, durable as in production."""
+    """The embedded PostgreSQL 18, except that a crash of the machine would damage it."""
     with embedded.serving(folder) as conninfo:
         yield Server(conninfo)
 

@@ -74,7 +74,7 @@ async def create(client: Client, key: str | None, **members: Any) -> HTTPRespons
 
 
 KEYS_OF_ITS_OWN = pytest.mark.usefixtures("database")
-"""For what uses the keys of options: all that use a database share one set of them."""
+"""For tests with keys of options: a database has one set of them, for all clients."""
 
 
 def replayed(answer: HTTPResponse) -> bool:

@@ -201,9 +201,9 @@ def test_a_read_only_database_is_reported_in_one_line(empty: str) -> None:
 
 
 def test_one_of_twenty_concurrent_migrators_migrates_and_all_succeed(empty: str) -> None:
-    processes = [command(empty) for _ in range(8)]
-    with ThreadPoolExecutor(12) as threads:
-        applied = list(threads.map(migrate.migrate, [empty] * 12))
+    processes = [command(empty) for _ in range(4)]
+    with ThreadPoolExecutor(16) as threads:
+        applied = list(threads.map(migrate.migrate, [empty] * 16))
     for process in processes:
         output, errors = process.communicate()
         assert process.returncode == 0, errors

@@ -123,7 +123,7 @@ def add_migration(tree: Path, up: str, down: str, head: str = "") -> None:
 def test_one_rollback_too_many_deletes_no_purchase(any_database: str) -> None:
     sell(any_database)
     for name in reversed(MIGRATIONS[MIGRATIONS.index(TABLES) + 1 :]):
-        assert run_command(any_database, "--rollback")[:2] == (0, f"Rolled back {name}.\n")
+        assert migrate.rollback(any_database) == name
     before = everything(any_database)
 
     code, output, errors = run_command(any_database, "--rollback")
@@ -149,7 +149,7 @@ def test_the_embedded_database_is_protected_too(tmp_path: Path) -> None:
         assert run("migrate", *data).returncode == 0
         sell(database)
         for _ in MIGRATIONS[MIGRATIONS.index(TABLES) + 1 :]:
-            assert run("migrate", "--rollback", *data).returncode == 0
+            migrate.rollback(database)
 
         ended = run("migrate", "--rollback", *data)
 

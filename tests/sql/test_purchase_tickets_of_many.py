@@ -306,12 +306,13 @@ capacities = st.lists(st.one_of(st.integers(0, 30), st.just(MOST)), min_size=3, 
 @settings(max_examples=100, deadline=None)
 def test_a_call_gives_what_calling_one_by_one_would(
     shared_database: str,
+    lasting_connection: Connection,
     capacities: list[int],
     calls: list[tuple[list[tuple[int, uuid.UUID, uuid.UUID, int]], set[int]]],
 ) -> None:
     """The fourth option does not exist."""
-    with connect(shared_database) as connection, connect(shared_database) as holder:
-        connection.execute("SET synchronous_commit = off")
+    connection = lasting_connection
+    with connect(shared_database) as holder:
         options = [new_option(connection, capacity) for capacity in capacities]
         allocations, sold = [*capacities], [dict[uuid.UUID, tuple[uuid.UUID, int]]() for _ in "123"]
         for call, locked in calls:

@@ -345,22 +345,21 @@ batches = st.lists(
 @given(capacity=st.one_of(st.integers(0, 30), st.just(MOST)), batches=batches)
 @settings(max_examples=100, deadline=None)
 def test_a_batch_gives_what_calling_one_by_one_would(
-    shared_database: str, capacity: int, batches: list[list[Purchase]]
+    lasting_connection: Connection, capacity: int, batches: list[list[Purchase]]
 ) -> None:
-    with connect(shared_database) as connection:
-        connection.execute("SET synchronous_commit = off")
-        option = new_option(connection, capacity)
-        allocation, purchases = capacity, dict[uuid.UUID, tuple[uuid.UUID, int]]()
-        for batch in batches:
-            if any(quantity < 1 for _, _, quantity in batch):
-                with pytest.raises(psycopg.Error) as raised:
-                    sell(connection, option, *batch)
-                assert raised.value.sqlstate == "TK003"
-            else:
-                expected, allocation = one_by_one(allocation, purchases, batch)
-                assert sell(connection, option, *batch) == expected
-            assert left(connection, option) == allocation
-            assert stored(connection, option) == {
-                (purchase, *rest) for purchase, rest in purchases.items()
-            }
-        assert not connection.execute("SELECT FROM ticketing.audit_allocations()").fetchall()
+    connection = lasting_connection
+    option = new_option(connection, capacity)
+    allocation, purchases = capacity, dict[uuid.UUID, tuple[uuid.UUID, int]]()
+    for batch in batches:
+        if any(quantity < 1 for _, _, quantity in batch):
+            with pytest.raises(psycopg.Error) as raised:
+                sell(connection, option, *batch)
+            assert raised.value.sqlstate == "TK003"
+        else:
+            expected, allocation = one_by_one(allocation, purchases, batch)
+            assert sell(connection, option, *batch) == expected
+        assert left(connection, option) == allocation
+        assert stored(connection, option) == {
+            (purchase, *rest) for purchase, rest in purchases.items()
+        }
+    assert not connection.execute("SELECT FROM ticketing.audit_allocations()").fetchall()
