@@ -1,1 +1,1 @@
-"""The database: versioned SQL, and what brings a server to the version shipped here."""
+"""The database: versioned SQL, and what migrates a server to the version shipped here."""

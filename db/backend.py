@@ -1,8 +1,8 @@
-"""yoyo's backend, so that all it does is in a transaction of ours.
+"""yoyo's backend, changed so that all its work happens in a transaction of ours.
 
-Nothing is left to the session: no setting, no prepared statement, no lock. So a pooler such as
-PgBouncer in transaction mode, which gives each transaction another session and each session to
-others, can stand in between.
+Nothing depends on the session: no setting, no prepared statement, no lock. So it works through a
+pooler in transaction mode, such as PgBouncer, where consecutive transactions run in different
+sessions that are shared with other clients.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from yoyo.migrations import default_migration_table
 from db import session
 
 HISTORY_SCHEMA = "ticketing_migrations"
-"""Where yoyo keeps its history: a schema of its own, so that the migrating role needs no right to
-create in ``public`` and a rollback of everything does not take the history with it."""
+"""Where yoyo keeps its history: a schema of its own, so that the migrating role needs no CREATE
+privilege on ``public``, and rolling everything back does not delete the history."""
 
 LOCK_TIMEOUT_SECONDS = 5
-"""How long a migration waits for a table: buyers queue up behind it, so it gives up instead."""
+"""How long a migration waits for a lock: buyers queue up behind it, so it gives up after that."""
 
 _SETTINGS = {
     **session.SETTINGS,
     "search_path": f"{HISTORY_SCHEMA}, pg_temp",
     "idle_in_transaction_session_timeout": "0",
-    # So that a killed migrator's statement ends too. Not every system can tell.
+    # So that the statement of a killed migrator ends too. Not every operating system supports it.
     "client_connection_check_interval": "1s",
 }
 
 
 def connect(conninfo: str) -> psycopg.Connection[Any]:
-    """An autocommit connection that works whatever the environment, the role and a pooler do."""
+    """An autocommit connection that works whatever the environment, the role and a pooler set."""
     return psycopg.connect(
         conninfo,
         autocommit=True,
@@ -46,7 +46,7 @@ def connect(conninfo: str) -> psycopg.Connection[Any]:
 
 
 class Cursor(psycopg.Cursor[Any]):
-    """Remembers the statement that failed, because yoyo does not say which one did."""
+    """Remembers the statement that failed, because yoyo does not report it."""
 
     failed = ""
 
@@ -59,10 +59,10 @@ class Cursor(psycopg.Cursor[Any]):
 
 
 class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
-    """A backend whose transactions carry their settings with them.
+    """A backend whose transactions bring their own settings. As a context manager it closes itself.
 
     Args:
-        conninfo: of the role that migrates. Leaving the backend as a context closes the connection.
+        conninfo: the connection string of the role that migrates.
     """
 
     def __init__(self, conninfo: str) -> None:
@@ -73,12 +73,12 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
 
     def begin(self) -> None:
         self._in_transaction = True
-        # Whatever the default is: each statement must see what whoever had the lock before did.
+        # Whatever the default: each statement must see what the previous holder of the lock did.
         self.connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         self._set_settings(is_local=True)
 
     def rollback(self) -> None:
-        # What broke the connection is worth telling, and not that it is broken.
+        # Report what broke the connection, not that it is broken.
         if not self.connection.closed:
             super().rollback()
 
@@ -88,7 +88,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
 
     @contextmanager
     def disable_transactions(self) -> Iterator[None]:
-        """For a migration that is not transactional: the session's settings are then its own."""
+        """For a migration that is not transactional: then the settings apply to the session."""
         self._set_settings(is_local=False)
         yield
 
@@ -100,7 +100,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
         return [name for (name,) in rows]
 
     def ensure_internal_schema_updated(self) -> None:
-        """Make yoyo's tables. Under our lock, and in our transaction, so without yoyo's own."""
+        """Create yoyo's tables, under our lock and in our transaction rather than yoyo's own."""
         if internalmigrations.needs_upgrading(self):
             internalmigrations.upgrade(self)
 
@@ -114,7 +114,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
         )
 
 
-def has_pooler_in_between(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the session that answers is another one than the one that was logged in to."""
+def is_behind_pooler(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the session that answers differs from the one that was logged in to."""
     [[pid]] = connection.execute("SELECT pg_backend_pid()").fetchall()
     return bool(pid != connection.info.backend_pid)

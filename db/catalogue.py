@@ -1,8 +1,8 @@
-"""What a database holds of this service, as its own catalogues tell it.
+"""What a database holds of this service, according to its own catalogues.
 
-The form is the same on every server from PostgreSQL 15 on, so that two databases can be compared,
-and one with the file that this build ships. No client program takes part: what one prints changes
-with its version and the server's.
+The format is the same on every server from PostgreSQL 15 on, so that a database can be compared
+with another one and with the file that this build ships. No client program is involved: what those
+print changes with their version and the server's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SETTINGS = """
     SET LOCAL lc_monetary = 'C';
     SET LOCAL xmlbinary = 'base64';
 """
-"""What the server's description of an object depends on."""
+"""The settings that the server's description of an object depends on."""
 
 _EXCESSIVE_PRIVILEGES = """
     WITH granted AS (
@@ -49,8 +49,8 @@ _EXCESSIVE_PRIVILEGES = """
         WHERE nspname = 'public'
     )
     SELECT format(
-        '%1$s may make %2$s in the %3$s. '
-            'Its owner, %4$s, can take that away: REVOKE %5$s ON %6$s FROM %1$s;',
+        '%1$s may create %2$s in the %3$s. '
+            'Its owner, %4$s, can revoke that: REVOKE %5$s ON %6$s FROM %1$s;',
         CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
         CASE privilege_type
             WHEN 'TEMPORARY' THEN 'temporary objects'
@@ -72,10 +72,10 @@ _EXCESSIVE_PRIVILEGES = """
 
 
 def describe(connection: psycopg.Connection[Any]) -> Objects:
-    """Everything of this service in the database.
+    """Describe everything in the database that belongs to this service.
 
     Args:
-        connection: in autocommit mode. Nothing is set beyond the transaction.
+        connection: in autocommit mode. No setting outlasts the call.
     """
     with connection.transaction():
         connection.execute(_SETTINGS)
@@ -84,27 +84,27 @@ def describe(connection: psycopg.Connection[Any]) -> Objects:
 
 
 def expected() -> Objects:
-    """What the files of this build make."""
+    """What the files of this build create."""
     objects: Objects = json.loads(manifest.CATALOGUE.read_text(encoding="utf-8"))
     return objects
 
 
 def write_expected(objects: Objects) -> None:
-    """Make ``objects`` what this build expects. For ``make schema``."""
+    """Write ``objects`` down as what this build expects. For ``make schema``."""
     text = json.dumps(objects, indent=1, ensure_ascii=False)
     manifest.CATALOGUE.write_text(text + "\n", encoding="utf-8")
 
 
 def differences(wanted: Objects, found: Objects) -> list[str]:
-    """What ``found`` has that ``wanted`` does not, and the other way round, as lines to read."""
+    """What ``found`` has that ``wanted`` lacks, and vice versa, as lines for people to read."""
     lines = []
     for name in sorted(wanted.keys() | found.keys()):
         if name not in found:
             lines.append(f"{name} is missing")
         elif name not in wanted:
-            lines.append(f"{name} is not of this build")
+            lines.append(f"{name} does not belong to this build")
         elif wanted[name] != found[name]:
-            lines.append(f"{name} is not as this build makes it:")
+            lines.append(f"{name} differs from what this build creates:")
             lines += difflib.unified_diff(
                 wanted[name], found[name], "this build", "the database", lineterm=""
             )
@@ -112,9 +112,9 @@ def differences(wanted: Objects, found: Objects) -> list[str]:
 
 
 def excessive_privileges(connection: psycopg.Connection[Any]) -> list[str]:
-    """What roles that only call functions may make in the database, and how to take that away.
+    """What roles that should only call functions may create here, and how to revoke that.
 
-    Only the owners of the database and of the schema ``public`` can, so ``migrate`` may have been
-    unable to; and a database that was dumped and restored has PostgreSQL's own defaults again.
+    Only the owners of the database and of the schema ``public`` can revoke it, so ``migrate`` may
+    have been unable to; and a dumped and restored database has PostgreSQL's defaults again.
     """
     return [line for (line,) in connection.execute(_EXCESSIVE_PRIVILEGES)]

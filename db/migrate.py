@@ -1,10 +1,10 @@
-"""Bring a database to the version that this build ships, and say where it is not.
+"""Migrate a database to the version that this build ships, or report how it differs.
 
-Migrations are yoyo's. All that are pending, and the procedures whose checksum changed, are applied
-in one transaction, which holds an advisory lock: a run that fails leaves the database as it was,
-one that is killed leaves nothing behind, and of any number of runs at once one does the work and
-the others find it done. (A migration that says ``-- transactional: false`` is the exception: it
-ends the transaction before it, and runs by itself.)
+Migrations are yoyo's. All pending ones, and the procedures whose checksum changed, are applied in
+one transaction that holds an advisory lock: a run that fails leaves the database unchanged, a run
+that is killed leaves nothing behind, and of any number of concurrent runs one does the work and the
+others find it done. (A migration with ``-- transactional: false`` is the exception: the transaction
+is committed before it, and it runs on its own.)
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from db.backend import HISTORY_SCHEMA, Backend, Cursor
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 60.0
-"""How long to wait for another process that migrates the database, unless a caller says."""
+"""How long to wait for another process that is migrating the database, by default."""
 
 _COMMENT = re.compile(r"(?:\s*(?:--.*)?\n)*\s*")
 
 
 class MigrationError(Exception):
-    """The database could not be brought to another version. It is as it was."""
+    """The database could not be migrated or rolled back. It is unchanged."""
 
 
 def migrate(conninfo: str, *, wait_seconds: float = WAIT_SECONDS) -> list[str]:
     """Apply what is pending.
 
     Args:
-        conninfo: a role that may create schemas, and roles unless they exist.
-        wait_seconds: how long to wait for another process that migrates the database.
+        conninfo: of a role that may create schemas, and roles unless they exist.
+        wait_seconds: how long to wait for another process that is migrating the database.
 
     Returns:
-        The names of the files that were applied, in order.
+        The names of the applied files, in order.
 
     Raises:
         MigrationError: it failed; the message names the file and the line.
@@ -80,15 +80,15 @@ def migrate(conninfo: str, *, wait_seconds: float = WAIT_SECONDS) -> list[str]:
 def rollback(
     conninfo: str, *, delete_data: bool = False, wait_seconds: float = WAIT_SECONDS
 ) -> str | None:
-    """Undo the migration that was applied last, and return its file's name; None if none is left.
+    """Undo the latest migration and return its file's name; None if there is none left.
 
     Args:
-        delete_data: do it even if rows, or values in them, are gone then.
-        wait_seconds: how long to wait for another process that migrates the database.
+        delete_data: do it even if that deletes rows, or values in them.
+        wait_seconds: how long to wait for another process that is migrating the database.
 
     Raises:
-        MigrationError: it failed; the message names the file and the line, or says what would
-            have been gone.
+        MigrationError: it failed; the message names the file and the line, or says what would have
+            been deleted.
         psycopg.OperationalError: the database cannot be reached.
     """
     with _migrating(conninfo, wait_seconds) as backend:
@@ -100,7 +100,7 @@ def rollback(
         migration = applied[0]
         _load(backend, [migration])
         name = manifest.name_of(Path(migration.path))
-        # Before the rollback, because it may take the table with it.
+        # Before the rollback, which may drop the table.
         if _installed_files(backend.connection):
             backend.connection.execute(
                 "DELETE FROM ticketing_private.installed_files WHERE path = %s", (name,)
@@ -123,17 +123,17 @@ def rollback(
 
 
 def check(conninfo: str) -> list[str]:
-    """Say what the database has that the tree does not, and the other way round.
+    """Report how the database differs from what this build ships.
 
-    Compares the files that were installed with the files shipped, and what the database's
-    catalogues hold with what these files make: that shows what was changed by hand as well. And
-    says who may make things in the database that should not.
+    Compares the installed files with the shipped ones, and the database's catalogues with what the
+    shipped files create, which also reveals changes made by hand. And reports roles that may create
+    things in the database but should not.
 
     Returns:
-        Lines that a person can read; none if all is as it should be.
+        Lines for people to read; none if all is well.
 
     Raises:
-        MigrationError: the role may not look.
+        MigrationError: the role lacks the privileges to look.
         psycopg.OperationalError: the database cannot be reached.
     """
     with backends.connect(conninfo) as connection:
@@ -146,7 +146,7 @@ def differences(connection: psycopg.Connection[Any]) -> list[str]:
         installed = _installed_files(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise _lacks_privilege(
-            connection, "may not look into ticketing_private", "GRANT ticketing_owner TO {user};"
+            connection, "has no access to ticketing_private", "GRANT ticketing_owner TO {user};"
         ) from error
     lines = manifest.differences(installed)
     if installed:  # else there are no objects to compare
@@ -157,10 +157,10 @@ def differences(connection: psycopg.Connection[Any]) -> list[str]:
 
 @contextmanager
 def _migrating(conninfo: str, wait_seconds: float) -> Iterator[Backend]:
-    """A transaction on the database, while no other process migrates it."""
+    """A transaction on the database, while no other process is migrating it."""
     with Backend(conninfo) as backend:
         connection = backend.connection
-        # yoyo notes who migrated, and fails where the system has no name for the user.
+        # yoyo records who migrated, and fails if the system has no name for the user.
         os.environ.setdefault("LOGNAME", connection.info.user)
         try:
             lock.begin(backend, wait_seconds)
@@ -176,7 +176,7 @@ def _migrating(conninfo: str, wait_seconds: float) -> Iterator[Backend]:
 
 
 def _prepare(connection: psycopg.Connection[Any]) -> None:
-    """Make the schema for the history, in a database that is fit for us."""
+    """Create the schema for the history, after checking that the database is suitable."""
     [[encoding]] = connection.execute("SHOW server_encoding")
     if encoding != "UTF8":
         raise MigrationError(f"the database's encoding is {encoding}; it must be UTF8")
@@ -201,10 +201,10 @@ def _lacks_privilege(connection: psycopg.Connection[Any], what: str, advice: str
 
 
 def _load(backend: Backend, migrations: list[Any]) -> None:
-    """Read the migrations' files, and refuse what cannot be done over this connection."""
+    """Read the migrations' files, and refuse any that cannot run over this connection."""
     for migration in migrations:
         migration.load()
-        if not migration.use_transactions and backends.has_pooler_in_between(backend.connection):
+        if not migration.use_transactions and backends.is_behind_pooler(backend.connection):
             raise MigrationError(
                 f"{manifest.name_of(Path(migration.path))} does not run in a transaction, "
                 "so it cannot run through a connection pooler\n"
@@ -214,7 +214,10 @@ def _load(backend: Backend, migrations: list[Any]) -> None:
 
 @contextmanager
 def _outside_transaction(backend: Backend) -> Iterator[None]:
-    """Commit, do something that is not transactional, and begin again, with the lock throughout."""
+    """Commit, let the caller do something that is not transactional, and begin again.
+
+    The lock is held throughout.
+    """
     lock.keep_for_session(backend.connection)
     backend.commit()
     yield
@@ -226,11 +229,11 @@ def _refusal(name: str, migration: Any, error: losses.LossError) -> MigrationErr
         told = f"rolling back {name} would delete data, so nothing was done:\n{error}"
     else:
         told = (
-            f"{name} does not run in a transaction, so nobody can see beforehand whether rolling "
-            f"it back deletes data; nothing was done. There are:\n{error}"
+            f"{name} does not run in a transaction, so there is no telling beforehand whether "
+            f"rolling it back deletes data, and nothing was done. The database has:\n{error}"
         )
     return MigrationError(
-        f"{told}\nHint: If that may be deleted, run it again with --rollback --delete-data."
+        f"{told}\nHint: To delete that data, run it again with --rollback --delete-data."
     )
 
 
@@ -269,7 +272,7 @@ def _apply_changed_procedures(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def _refuse_unknown_migrations(backend: Any, migrations: Any) -> None:
-    """Raise if another build than this one made the database: it may know better."""
+    """Raise if a newer or different build has migrated the database."""
     if not migrations:
         raise MigrationError(f"there are no migrations in {manifest.MIGRATIONS}")
     known = {migration.hash for migration in migrations}
@@ -281,18 +284,17 @@ def _refuse_unknown_migrations(backend: Any, migrations: Any) -> None:
 
 
 def _refuse_changed_migrations(connection: psycopg.Connection[Any]) -> None:
-    """Raise if a migration that made the database is not what it was then."""
+    """Raise if a migration was changed after it was applied."""
     checksums = manifest.checksums()
     for name, checksum in _installed_files(connection).items():
         if name.startswith("migrations/") and checksums.get(name) != checksum:
             raise MigrationError(
-                f"{name} was changed after it had been applied; "
-                "leave it as it was and write a new migration"
+                f"{name} was changed after it was applied; restore it and write a new migration"
             )
 
 
 def _installed_files(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """The checksums of the files that made the database; none if it is not migrated yet."""
+    """The checksums of the files that the database was built from; none if it is not migrated."""
     table = "ticketing_private.installed_files"
     if connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
         return {}
@@ -300,7 +302,7 @@ def _installed_files(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def _note_installed_files(connection: psycopg.Connection[Any]) -> None:
-    """Make ``installed_files`` the list of the files shipped here, all of which are applied."""
+    """Record in ``installed_files`` the files shipped here, all of which are applied."""
     checksums = manifest.checksums()
     connection.execute(
         """
@@ -328,7 +330,7 @@ def _errors_of(path: Path) -> Iterator[None]:
         start = max(source.find(Cursor.failed), 0)
         position = error.diag.statement_position
         if position is None:
-            # Not the comment above the statement, but its first line.
+            # The first line of the statement, not of the comment above it.
             comment = _COMMENT.match(source[start:])
             start += comment.end() if comment else 0
         else:

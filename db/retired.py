@@ -1,7 +1,8 @@
-"""Functions that earlier releases installed and this one has no more, and how they are dropped.
+"""Functions that earlier releases installed and this one no longer has, and how they are dropped.
 
-A call that began before the functions were replaced goes on with their old bodies, and so may still
-call what the new ones do without. So a retired function stays until every such call has ended.
+A call in flight while the functions are replaced carries on with their old bodies, and may still
+call a function that the new ones do not need. So a retired function stays until all such calls have
+ended.
 """
 
 from __future__ import annotations

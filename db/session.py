@@ -1,9 +1,9 @@
-"""The session that our own connections work in, whatever the server's defaults are.
+"""The session settings of our own connections, whatever the server's defaults are.
 
-A database, a role or the environment may set defaults for every session: how dates are written, how
-text is encoded, how transactions are isolated, when a commit counts. None of that may reach a buyer
-or change what a migration does, so each connection that we make says what it depends on. Only psql
-is left alone: its session is the operator's.
+A database, a role or the environment may set defaults for every session: date format, encoding,
+isolation level, what a commit waits for. None of that may reach a buyer or change what a migration
+does, so each of our connections sets what it depends on. Only psql is left alone: its session
+belongs to the operator.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ SETTINGS = {
 ``session_replication_role``: only a superuser may set it."""
 
 _ENVIRONMENT = {"PGDATESTYLE": "ISO, MDY", "PGTZ": "UTC"}
-"""libpq sends these by themselves. So they win over ``options``, and PgBouncer passes them on."""
+"""libpq sends these separately. So they override ``options``, and PgBouncer passes them on."""
 
 
 def own(conninfo: str, **settings: str) -> str:
-    """The connection string with the session settled in it.
+    """The connection string with these session settings added.
 
-    Sets PGDATESTYLE and PGTZ, and removes PGGEQO, in the environment of this process: libpq lets
-    nothing else win over them.
+    Sets PGDATESTYLE and PGTZ, and removes PGGEQO, in the environment of this process: nothing else
+    overrides them in libpq.
 
     Args:
-        settings: more of the session's settings. They win over ``SETTINGS``, and all of these over
-            the ``options`` that the connection string has.
+        settings: further settings. They override ``SETTINGS``, and both override the ``options`` of
+            the connection string.
     """
     os.environ.update(_ENVIRONMENT)
     os.environ.pop("PGGEQO", None)

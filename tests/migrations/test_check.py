@@ -21,7 +21,7 @@ PURCHASES = "ticketing_private.purchases"
 BY_HAND = [
     (
         f"ALTER TABLE {PURCHASES} ADD COLUMN extra text",
-        [f"TABLE COLUMN {PURCHASES}.extra is not of this build"],
+        [f"TABLE COLUMN {PURCHASES}.extra does not belong to this build"],
     ),
     (
         f"ALTER TABLE {PURCHASES} ALTER COLUMN created_at DROP DEFAULT",
@@ -66,11 +66,11 @@ BY_HAND = [
     ),
     (
         "CREATE TABLE ticketing_private.extra (i integer)",
-        ["TABLE ticketing_private.extra is not of this build"],
+        ["TABLE ticketing_private.extra does not belong to this build"],
     ),
     (
         f"CREATE INDEX extra ON {PURCHASES} (user_id)",
-        ["INDEX ticketing_private.extra is not of this build"],
+        ["INDEX ticketing_private.extra does not belong to this build"],
     ),
     (
         "ALTER INDEX ticketing_private.purchases_pkey SET (fillfactor = 50)",
@@ -81,12 +81,12 @@ BY_HAND = [
     ),
     (
         "CREATE VIEW ticketing.extra AS SELECT 1 AS i",
-        ["VIEW ticketing.extra is not of this build"],
+        ["VIEW ticketing.extra does not belong to this build"],
     ),
     (
         f"CREATE OR REPLACE VIEW ticketing.purchases AS SELECT ticket_option_id, id, user_id, "
         f"quantity, now() AS created_at FROM {PURCHASES}",
-        ["VIEW ticketing.purchases is not as this build makes it:", "-    created_at"],
+        ["VIEW ticketing.purchases differs from what this build creates:", "-    created_at"],
     ),
     (
         "ALTER VIEW ticketing.purchases SET (security_invoker = true)",
@@ -95,30 +95,30 @@ BY_HAND = [
     (
         f"CREATE TRIGGER t BEFORE INSERT ON {PURCHASES} "
         "FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-        [f"TRIGGER t on {PURCHASES} is not of this build"],
+        [f"TRIGGER t on {PURCHASES} does not belong to this build"],
     ),
     (
         f"CREATE RULE r AS ON DELETE TO {PURCHASES} DO INSTEAD NOTHING",
-        [f"RULE r on {PURCHASES} is not of this build"],
+        [f"RULE r on {PURCHASES} does not belong to this build"],
     ),
     (
         f"CREATE POLICY p ON {PURCHASES} USING (true)",
-        [f"POLICY p on {PURCHASES} is not of this build"],
+        [f"POLICY p on {PURCHASES} does not belong to this build"],
     ),
-    ("CREATE SEQUENCE ticketing.s", ["SEQUENCE ticketing.s is not of this build"]),
-    ("CREATE TYPE ticketing.e AS ENUM ('a')", ["TYPE ticketing.e is not of this build"]),
-    ("CREATE DOMAIN ticketing.d AS text", ["TYPE ticketing.d is not of this build"]),
+    ("CREATE SEQUENCE ticketing.s", ["SEQUENCE ticketing.s does not belong to this build"]),
+    ("CREATE TYPE ticketing.e AS ENUM ('a')", ["TYPE ticketing.e does not belong to this build"]),
+    ("CREATE DOMAIN ticketing.d AS text", ["TYPE ticketing.d does not belong to this build"]),
     (
         "CREATE COLLATION ticketing.c (LOCALE = 'C')",
-        ["COLLATION ticketing.c is not of this build"],
+        ["COLLATION ticketing.c does not belong to this build"],
     ),
     (
         f"CREATE STATISTICS ticketing.st ON user_id, quantity FROM {PURCHASES}",
-        ["STATISTICS OBJECT ticketing.st is not of this build"],
+        ["STATISTICS OBJECT ticketing.st does not belong to this build"],
     ),
     (
         "CREATE FUNCTION ticketing.f() RETURNS integer RETURN 1",
-        ["FUNCTION ticketing.f() is not of this build"],
+        ["FUNCTION ticketing.f() does not belong to this build"],
     ),
     (
         "DROP FUNCTION ticketing.audit_allocations()",
@@ -127,7 +127,7 @@ BY_HAND = [
     (
         "ALTER FUNCTION ticketing.audit_allocations() SECURITY INVOKER",
         [
-            "FUNCTION ticketing.audit_allocations() is not as this build makes it:",
+            "FUNCTION ticketing.audit_allocations() differs from what this build creates:",
             "- STABLE SECURITY DEFINER",
             "+ STABLE",
         ],
@@ -163,7 +163,10 @@ BY_HAND = [
     (f"REVOKE INSERT ON {PURCHASES} FROM ticketing_owner", ["+REVOKE INSERT FROM ticketing_owner"]),
     (
         "GRANT USAGE ON SCHEMA ticketing_private TO PUBLIC",
-        ["SCHEMA ticketing_private is not as this build makes it:", "+GRANT USAGE TO PUBLIC"],
+        [
+            "SCHEMA ticketing_private differs from what this build creates:",
+            "+GRANT USAGE TO PUBLIC",
+        ],
     ),
     (
         "GRANT EXECUTE ON FUNCTION ticketing.audit_allocations() TO PUBLIC",
@@ -178,7 +181,7 @@ BY_HAND = [
         "GRANT SELECT ON TABLES TO PUBLIC",
         [
             "DEFAULT ACL for role ticketing_owner in schema ticketing_private on tables "
-            "is not of this build"
+            "does not belong to this build"
         ],
     ),
     (
@@ -187,7 +190,7 @@ BY_HAND = [
     ),
     (
         "UPDATE ticketing_private.installed_files SET sha256 = repeat('0', 64)",
-        ["procedures/audit_allocations.sql is installed in another version"],
+        ["procedures/audit_allocations.sql is installed in a different version"],
     ),
     (
         "INSERT INTO ticketing_private.installed_files VALUES ('a.sql', repeat('0', 64))",
@@ -277,7 +280,7 @@ def test_check_names_a_manually_edited_function(
 
     assert lines[0] == (
         "FUNCTION ticketing.purchase_tickets(uuid,uuid[],uuid[],integer[]) "
-        "is not as this build makes it:"
+        "differs from what this build creates:"
     )
     assert len([line for line in lines if re.match(r"-[^-]", line)]) == 1
 
@@ -296,12 +299,12 @@ def test_check_says_who_may_create_what_and_who_can_revoke_it(any_database: str)
         lines = migrate.check(any_database)
 
         assert [line.partition(". ")[0] for line in lines] == [
-            "PUBLIC may make objects in the schema public",
-            f"PUBLIC may make temporary objects in the database {name}",
-            f"ticketing_service may make schemas in the database {name}",
+            "PUBLIC may create objects in the schema public",
+            f"PUBLIC may create temporary objects in the database {name}",
+            f"ticketing_service may create schemas in the database {name}",
         ]
         for line in lines:
-            connection.execute(line.partition("can take that away: ")[2].encode())
+            connection.execute(line.partition("can revoke that: ")[2].encode())
     assert migrate.check(any_database) == []
 
 
@@ -319,7 +322,7 @@ def test_check_warns_that_public_may_create_temporary_objects_in_a_restored_data
         [line] = migrate.check(restored)
         code, output, errors = run_command(restored)
 
-    assert line.startswith("PUBLIC may make temporary objects in the database test_")
+    assert line.startswith("PUBLIC may create temporary objects in the database test_")
     assert (code, output) == (0, "There was nothing to do.\n")
     assert line in errors
 
@@ -329,7 +332,7 @@ def test_check_by_a_role_without_access_says_what_to_ask_a_dba_for(database: str
 
     assert (code, output) == (1, "")
     assert errors == (
-        "ticket-allocation: ticketing_service may not look into ticketing_private\n"
+        "ticket-allocation: ticketing_service has no access to ticketing_private\n"
         'Hint: Ask a DBA to run: GRANT ticketing_owner TO "ticketing_service";\n'
     )
 

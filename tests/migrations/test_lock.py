@@ -49,11 +49,12 @@ def test_a_waiting_process_says_for_whom_it_waits_and_gives_up(
     )
     assert (code, output) == (1, "")
     assert re.search(
-        rf"waiting up to 0\.2 s for another process that migrates this database: {other}\n", errors
+        rf"waiting up to 0\.2 s for another process that is migrating this database: {other}\n",
+        errors,
     )
     assert re.search(
         rf"\nticket-allocation: another process has been migrating this database for 0\.2 s: "
-        rf"{other} MIGRATION_LOCK_TIMEOUT_SECONDS sets how long to wait for it\.\n$",
+        rf"{other} MIGRATION_LOCK_TIMEOUT_SECONDS sets how long to wait\.\n$",
         errors,
     )
     assert everything(database) == before

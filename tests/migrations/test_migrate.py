@@ -497,7 +497,7 @@ def follow_the_advice(database: str, *files: str) -> None:
 
     assert migrate.migrate(database) == MIGRATIONS + PROCEDURES
     [temporary] = migrate.check(database)
-    assert temporary.startswith("PUBLIC may make temporary objects")
+    assert temporary.startswith("PUBLIC may create temporary objects")
     with connect(database, "ticketing_operator") as operator:
         assert value(operator, "select create_ticket_option('a', 'b', 1)")
 

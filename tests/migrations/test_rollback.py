@@ -134,7 +134,7 @@ def test_one_rollback_too_many_deletes_no_purchase(any_database: str) -> None:
         "so nothing was done:\n"
         "ticketing_private.ticket_options: 1 row\n"
         "ticketing_private.purchases: 3 rows\n"
-        "Hint: If that may be deleted, run it again with --rollback --delete-data.\n"
+        "Hint: To delete that data, run it again with --rollback --delete-data.\n"
     )
     assert everything(any_database) == before
 
@@ -240,11 +240,11 @@ def test_a_rollback_that_cannot_be_tried_first_is_refused_while_there_are_rows(
         migrate.rollback(database)
 
     assert str(raised.value).splitlines() == [
-        "migrations/9001-more.sql does not run in a transaction, so nobody can see beforehand "
-        "whether rolling it back deletes data; nothing was done. There are:",
+        "migrations/9001-more.sql does not run in a transaction, so there is no telling "
+        "beforehand whether rolling it back deletes data, and nothing was done. The database has:",
         "ticketing_private.ticket_options: 1 row",
         "ticketing_private.purchases: 3 rows",
-        "Hint: If that may be deleted, run it again with --rollback --delete-data.",
+        "Hint: To delete that data, run it again with --rollback --delete-data.",
     ]
     assert everything(database) == before
     assert migrate.rollback(database, delete_data=True) == "migrations/9001-more.sql"

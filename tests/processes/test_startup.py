@@ -61,7 +61,7 @@ def test_a_changed_procedure_makes_the_service_not_ready(
 
     assert running_service.status("/readyz") == 503
     assert running_service.logged(
-        r"not ready.*procedures/purchase_tickets_of_one.sql is installed in another version"
+        r"not ready.*procedures/purchase_tickets_of_one.sql is installed in a different version"
     )
 
 
