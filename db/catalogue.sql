@@ -1,18 +1,18 @@
--- What the catalogues hold about the objects of this service: a row an object,
--- with its name and with the lines that say what it is.
+-- What the catalogues hold about the objects of this service: one row per
+-- object, with its name and the lines that describe it.
 --
--- The form is the same on every server from 15 on. So it is made of what the
--- server says of an object (pg_get_...def, pg_identify_object), privileges are
--- told as what differs from those that the owner and PUBLIC have by default,
--- and what a server notes for itself (toast tables, the types of rows, NOT
--- NULL as a constraint, options named pg_...) is left out.
+-- The format is the same on every server from 15 on. So it consists of the
+-- server's own descriptions (pg_get_...def, pg_identify_object), privileges are
+-- given as differences from those that the owner and PUBLIC have by default,
+-- and what a server keeps for itself (TOAST tables, row types, NOT NULL as a
+-- constraint, options named pg_...) is left out.
 
 WITH RECURSIVE ours AS (
     SELECT schema.oid
     FROM pg_namespace AS schema
     WHERE schema.nspname IN ('ticketing', 'ticketing_private')
 ),
--- Whatever lies in the schemas, of whichever kind, and what belongs to that.
+-- Everything in the schemas, of whatever kind, and everything that belongs to it.
 object (classid, objid) AS (
     SELECT 'pg_namespace'::regclass::oid, ours.oid
     FROM ours
@@ -42,7 +42,7 @@ described (classid, objid, objsubid, owner, acl_kind, acl, definition) AS (
             E'\n',
             CASE
                 WHEN relation.relkind IN ('v', 'm') THEN (
-                    -- 15 names the table before each column of a view of one table, 16 does not.
+                    -- 15 qualifies each column of a view of a single table, 16 does not.
                     SELECT replace(
                         pg_get_viewdef(relation.oid),
                         coalesce(min(quote_ident(source.relname)), '') || '.',
@@ -111,7 +111,7 @@ described (classid, objid, objsubid, owner, acl_kind, acl, definition) AS (
                 WHEN 'i' THEN 'REPLICA IDENTITY USING INDEX'
                 WHEN 'n' THEN CASE WHEN relation.relkind IN ('r', 'p') THEN 'REPLICA IDENTITY NOTHING' END
             END,
-            -- ALTER TABLE ... DISABLE TRIGGER ALL: foreign keys are no longer looked after.
+            -- ALTER TABLE ... DISABLE TRIGGER ALL: foreign keys are no longer enforced.
             (
                 SELECT string_agg(
                     'DISABLE TRIGGER of the constraint ' || quote_ident(conname),
@@ -157,9 +157,9 @@ described (classid, objid, objsubid, owner, acl_kind, acl, definition) AS (
                     THEN 'STORAGE "' || attribute.attstorage::text || '"'
             END,
             'COMPRESSION "' || nullif(attribute.attcompression::text, '') || '"',
-            -- Not set is -1 up to 16, and NULL from 17 on.
+            -- Unset is -1 up to 16, and NULL from 17 on.
             'STATISTICS ' || nullif(attribute.attstattarget, -1),
-            -- The two that PostgreSQL documents: a server may note others for itself.
+            -- The two that PostgreSQL documents: a server may keep others for itself.
             'WITH ' || (
                 SELECT string_agg(option, ', ' ORDER BY option)
                 FROM unnest(attribute.attoptions) AS option
@@ -233,8 +233,8 @@ described (classid, objid, objsubid, owner, acl_kind, acl, definition) AS (
 
     UNION ALL
 
-    -- What has neither an owner of its own nor privileges, and any other kind of
-    -- object: none of those is of this build, so that it is there says enough.
+    -- Objects without an owner or privileges of their own, and any other kind of
+    -- object: this build has none of the latter, so their existence says enough.
     SELECT
         object.classid,
         object.objid,
@@ -278,7 +278,7 @@ described (classid, objid, objsubid, owner, acl_kind, acl, definition) AS (
             'pg_proc'::regclass,
             'pg_type'::regclass,
             'pg_default_acl'::regclass,
-            -- Whoever replicates a table has not changed it.
+            -- Replicating a table does not change it.
             'pg_publication_rel'::regclass,
             'pg_publication_namespace'::regclass
         )
@@ -340,4 +340,4 @@ LEFT JOIN pg_description AS comment
     ON comment.classoid = described.classid
     AND comment.objoid = described.objid
     AND comment.objsubid = described.objsubid
-WHERE named.identity IS NOT NULL;  -- dropped in this moment
+WHERE named.identity IS NOT NULL;  -- dropped just now

@@ -36,7 +36,7 @@ _TRANSACTIONS = """
         AND session.datname = current_database()
         AND session.usesysid IS NOT NULL
 """
-"""Those in flight in this database, of every user. Any role may see that much of the others."""
+"""Those in flight in this database, of all users. Any role may see that much of the others."""
 
 
 def installed(connection: psycopg.Connection[Any]) -> list[str]:
@@ -50,13 +50,13 @@ def installed(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def drop(backend: Backend) -> None:
-    """Drop the retired functions, after the transactions that are in flight now.
+    """Drop the retired functions, once the transactions in flight now have ended.
 
-    A transaction that goes on for longer than migrations wait for locks, such as a backup, keeps
-    them: the log says so, and the next migration drops them.
+    A transaction that outlasts the wait for locks, such as a backup, keeps them: that is logged,
+    and the next migration drops them.
 
     Args:
-        backend: in a transaction that holds the lock. Whatever replaced the callers is committed.
+        backend: in a transaction that holds the lock. The new bodies of the callers are committed.
     """
     connection = backend.connection
     functions = installed(connection)
@@ -64,7 +64,7 @@ def drop(backend: Backend) -> None:
         return
     if not _wait_for_transactions(connection):
         logger.warning(
-            "%s stay until the next migration: calls that began before this one may use them",
+            "keeping until the next migration, for transactions still in flight: %s",
             ", ".join(functions),
         )
         return
@@ -74,7 +74,7 @@ def drop(backend: Backend) -> None:
 
 
 def _wait_for_transactions(connection: psycopg.Connection[Any]) -> bool:
-    """Wait for those in flight now to end; False if one goes on for too long."""
+    """Wait for those in flight now to end; False if one takes too long."""
     in_flight = _transactions(connection)
     deadline = time.monotonic() + backends.LOCK_TIMEOUT_SECONDS
     while in_flight & _transactions(connection):

@@ -121,7 +121,7 @@ def test_what_a_long_transaction_may_still_call_stays_until_the_next_migration(
             assert FEWER_FUNCTIONS in migrate.migrate(upgradable)
 
         assert "ticketing.decide_purchases" in caplog.text
-        assert "stay until the next migration" in caplog.text
+        assert "keeping until the next migration" in caplog.text
         assert sorted(migrate.check(upgradable)) == sorted(
             f"FUNCTION {function} does not belong to this build" for function in retired.FUNCTIONS
         )
