@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     That spares the disk thousands of files: a database has some 300. And every run of pytest closes
     the folder that it shares with the others to other system users, and run as root, the servers of
-    a run that is under way are other users.
+    a run in progress are other users.
     """
     if config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="ticketing-tests-", dir=_in_memory())

@@ -48,14 +48,14 @@ WAIT_SECONDS_MAX = 0.2
 """How long a one-key call may wait for its key: at first, while others are in line, and at most."""
 
 WAITS_IN_VAIN_MAX = 6
-"""Waits in vain beyond these make no difference."""
+"""Further waits that timed out make no difference."""
 
 LONG_SECONDS = 0.1
 """A one-key call in flight for this long may be waiting for its key, and a key that has been busy
 for this long is remembered."""
 
 EMPTY_SECONDS_MAX = 60.0
-"""How long to remember that a key was busy when nothing has asked for it since."""
+"""How long to remember that a key was busy when no item has arrived for it since."""
 
 
 class _State(Enum):
@@ -163,7 +163,7 @@ class Coalescer(Generic[Item, Answer]):
         self._next: deque[Entry[Item, Answer]] = deque()  # for the next many-keys call
         self._queues: dict[Hashable, _Queue[Item, Answer]] = {}
         self._retries: deque[_Queue[Item, Answer]] = deque()
-        # In line for a slot: by how often they waited in vain, and then in order.
+        # In line for a slot: by how many of their waits timed out, then in order.
         self._lines: list[dict[_Queue[Item, Answer], None]] = [
             {} for _ in range(WAITS_IN_VAIN_MAX + 1)
         ]

@@ -9,7 +9,7 @@ import psycopg
 from api.database.errors import DatabaseError, RefusedError
 
 LOCK_NOT_AVAILABLE = "55P03"
-"""A lock was waited for in vain."""
+"""The wait for a lock timed out."""
 
 
 class Fault(enum.Enum):

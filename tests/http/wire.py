@@ -129,7 +129,7 @@ async def until(condition: Callable[[], bool]) -> None:
     turns = 0
     while not condition():
         turns += 1
-        # What is not there soon is up to another process, which needs the processor.
+        # What takes longer depends on another process, which needs the CPU.
         await asyncio.sleep(0 if turns < 100 else 0.001)
 
 

@@ -171,11 +171,11 @@ def test_a_service_out_of_file_descriptors_still_stops_cleanly(
     with ThreadPoolExecutor(1) as thread, connect(database) as observer:
         with connect(database) as locker, locker.transaction():
             lock_option(locker, option)
-            under_way = thread.submit(purchase, crowd.served[0], option)
+            in_flight = thread.submit(purchase, crowd.served[0], option)
             wait_until_blocked(observer, "ticket-allocation", 1)
             served.process.send_signal(signal.SIGTERM)
             wait_for(lambda: served.status("/livez") is None, "the port to be closed")
-        assert under_way.result().status == 201
+        assert in_flight.result().status == 201
 
     assert served.process.wait(service.TIMEOUT_SECONDS) == 0
     assert not served.logged("Traceback|ERROR")

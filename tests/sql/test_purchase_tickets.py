@@ -206,7 +206,7 @@ def test_the_last_ticket_is_sold_and_the_next_is_not(connection: Connection) -> 
     assert hint(refusal(connection, PURCHASE, option, USER, 1)) == "The ticket option is sold out."
 
 
-@pytest.mark.parametrize("allocation", [10, 4], ids=["with tickets left", "sold out meanwhile"])
+@pytest.mark.parametrize("allocation", [10, 4], ids=["with tickets left", "sold out since"])
 def test_a_purchase_that_is_sent_again_is_sold_once(
     connection: Connection, allocation: int
 ) -> None:

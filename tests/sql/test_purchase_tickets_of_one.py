@@ -120,7 +120,7 @@ def test_an_id_that_is_repeated_in_a_batch_is_sold_once(
     assert sum(quantity for _, _, quantity in stored(connection, option)) == 10 - remaining
 
 
-@pytest.mark.parametrize("allocation", [10, 7], ids=["with tickets left", "sold out meanwhile"])
+@pytest.mark.parametrize("allocation", [10, 7], ids=["with tickets left", "sold out since"])
 def test_a_batch_that_is_sent_again_is_sold_once(connection: Connection, allocation: int) -> None:
     option, purchases = new_option(connection, allocation), buyers(4, 3)
     sell(connection, option, *purchases)

@@ -239,7 +239,7 @@ class Connection(asyncio.BufferedProtocol):
                 return
 
     def _decline_upgrade(self) -> None:
-        """Continue with the request as if it had not asked for another protocol.
+        """Continue with the request as if it had not requested a protocol upgrade.
 
         llhttp takes what follows the head for the other protocol. So a new parser gets the head
         without the upgrade, and finds the end of the body.
