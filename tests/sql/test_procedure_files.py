@@ -66,6 +66,19 @@ def test_a_function_names_everything_with_its_schema(path: Path) -> None:
     assert [name for name in relations if re.match(r"ticket_options|purchases|inst", name)] == []
 
 
+@each_procedure
+def test_a_setting_other_than_the_search_path_has_its_reason_above_it(path: Path) -> None:
+    """PostgreSQL's manual calls the planner's settings crude: a reader stops there."""
+    lines = path.read_text().splitlines()
+    settings = [
+        at
+        for at, line in enumerate(lines)
+        if line.startswith("SET ") and not line.startswith("SET search_path")
+    ]
+
+    assert not settings or lines[settings[0] - 1].startswith("-- ")
+
+
 def test_keywords_are_in_upper_case(postgres_18: Server) -> None:
     with psycopg.connect(postgres_18.superuser_conninfo) as connection:
         keywords = {
