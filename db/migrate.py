@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,15 +57,19 @@ def migrate(conninfo: str, *, wait_seconds: float = WAIT_SECONDS) -> list[str]:
         _refuse_unknown_migrations(backend, migrations)
         _refuse_changed_migrations(backend.connection)
         pending = list(backend.to_apply(migrations))
-        _load(backend, pending)
-        applied = []
-        for migration in pending:
-            if migration.use_transactions:
-                applied.append(_apply_migration(backend, migration))
-            else:
-                with _outside_transaction(backend):
-                    applied.append(_apply_migration(backend, migration))
+        is_new = len(pending) == len(migrations)
+        _load(backend, pending, is_new=is_new)
+        # What takes long and keeps nobody waiting, such as building an index, comes last: until
+        # the procedures are there too, the database is between two releases.
+        first = max(
+            (at for at, each in enumerate(pending, 1) if is_new or each.use_transactions), default=0
+        )
+        applied = _apply_migrations(backend, pending[:first], is_new=is_new)
         applied += _apply_changed_procedures(backend.connection)
+        _note_installed_files(
+            backend.connection, {manifest.name_of(Path(each.path)) for each in pending[first:]}
+        )
+        applied += _apply_migrations(backend, pending[first:], is_new=is_new)
         _note_installed_files(backend.connection)
         has_retired = bool(retired.installed(backend.connection))
         excessive = catalogue.excessive_privileges(backend.connection)
@@ -111,7 +115,7 @@ def rollback(
             elif migration.use_transactions:
                 losses.undo(backend.connection, lambda: _undo_migration(backend, migration))
             else:
-                if not delete_data:
+                if not delete_data and not _drops_only_indexes(migration):
                     losses.refuse_if_there_are_rows(backend.connection)
                 with _outside_transaction(backend):
                     _undo_migration(backend, migration)
@@ -200,11 +204,13 @@ def _lacks_privilege(connection: psycopg.Connection[Any], what: str, advice: str
     )
 
 
-def _load(backend: Backend, migrations: list[Any]) -> None:
+def _load(backend: Backend, migrations: list[Any], *, is_new: bool = False) -> None:
     """Read the migrations' files, and refuse any that cannot run over this connection."""
     for migration in migrations:
         migration.load()
-        if not migration.use_transactions and backends.is_behind_pooler(backend.connection):
+        if is_new or migration.use_transactions:
+            continue
+        if backends.is_behind_pooler(backend.connection):
             raise MigrationError(
                 f"{manifest.name_of(Path(migration.path))} does not run in a transaction, "
                 "so it cannot run through a connection pooler\n"
@@ -237,20 +243,50 @@ def _refusal(name: str, migration: Any, error: losses.LossError) -> MigrationErr
     )
 
 
+def _drops_only_indexes(migration: Any) -> bool:
+    """Whether nobody needs to see beforehand that rolling it back deletes no data."""
+    undoing = Path(migration.path).with_suffix(".rollback.sql").read_text(encoding="utf-8")
+    statements = sqlparse.split(sqlparse.format(undoing, strip_comments=True))
+    return all(re.match(r"DROP INDEX\b", each) for each in statements)
+
+
 def _undo_migration(backend: Backend, migration: Any) -> None:
     with _errors_of(Path(migration.path).with_suffix(".rollback.sql")):
         migration.process_steps(backend, "rollback")
 
 
-def _apply_migration(backend: Any, migration: Any) -> str:
+def _apply_migrations(backend: Backend, migrations: list[Any], *, is_new: bool) -> list[str]:
+    applied = []
+    for migration in migrations:
+        if is_new or migration.use_transactions:
+            applied.append(_apply_migration(backend, migration, is_new=is_new))
+        else:
+            with _outside_transaction(backend):
+                applied.append(_apply_migration(backend, migration, is_new=is_new))
+    return applied
+
+
+def _apply_migration(backend: Any, migration: Any, *, is_new: bool) -> str:
     path = Path(migration.path)
     logger.info("applying %s", manifest.name_of(path))
     with _errors_of(path):
         # Not backend.apply_one(): it opens a connection of its own, and so commits by itself.
-        migration.process_steps(backend, "apply")
+        if migration.use_transactions or not is_new:
+            migration.process_steps(backend, "apply")
+        else:
+            _apply_to_new_tables(backend.connection, path)
     backend.log_migration(migration, "apply")
     backend.mark_one(migration, log=False)
     return manifest.name_of(path)
+
+
+def _apply_to_new_tables(connection: psycopg.Connection[Any], path: Path) -> None:
+    """Apply a migration in the transaction, though it says it is not transactional.
+
+    Nobody waits for the tables of a database that is being made in this transaction.
+    """
+    for statement in sqlparse.split(path.read_text(encoding="utf-8")):
+        connection.execute(re.sub(r"\bCONCURRENTLY\b", "", statement).encode())
 
 
 def _apply_changed_procedures(connection: psycopg.Connection[Any]) -> list[str]:
@@ -301,9 +337,13 @@ def _installed_files(connection: psycopg.Connection[Any]) -> dict[str, str]:
     return dict(connection.execute(f"SELECT path, sha256 FROM {table}").fetchall())
 
 
-def _note_installed_files(connection: psycopg.Connection[Any]) -> None:
-    """Record in ``installed_files`` the files shipped here, all of which are applied."""
-    checksums = manifest.checksums()
+def _note_installed_files(
+    connection: psycopg.Connection[Any], pending: Collection[str] = ()
+) -> None:
+    """Record in ``installed_files`` the files shipped here that are applied."""
+    checksums = {
+        name: checksum for name, checksum in manifest.checksums().items() if name not in pending
+    }
     connection.execute(
         """
         INSERT INTO ticketing_private.installed_files AS installed (path, sha256)

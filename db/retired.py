@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 FUNCTIONS = (
     "ticketing.decide_purchases(integer[],uuid[],uuid[],integer[],text[],integer[])",
     "ticketing.require_purchases(uuid[],uuid[],integer[])",
+    "ticketing_private.decide_purchases(integer[],uuid[],uuid[],integer[],text[],integer[])",
 )
 """By their signatures."""
 

@@ -1,6 +1,7 @@
 -- get_purchase(option_id, purchase_id)
 --
--- Returns the purchase as one row, or no row if it does not exist.
+-- Returns the purchase as one row, or no row if it does not exist. quantity is what
+-- it has now. The previous release calls this; describe_purchase.sql returns more.
 
 CREATE OR REPLACE FUNCTION ticketing.get_purchase(
     option_id uuid,
@@ -23,7 +24,7 @@ AS $function$
         purchase.id,
         purchase.ticket_option_id,
         purchase.user_id,
-        purchase.quantity,
+        purchase.quantity - purchase.returned,
         purchase.created_at
     FROM ticketing_private.purchases AS purchase
     WHERE purchase.ticket_option_id = option_id

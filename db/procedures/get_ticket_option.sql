@@ -13,19 +13,25 @@ RETURNS TABLE (
     "desc" text,
     allocation integer
 )
-LANGUAGE sql
+LANGUAGE plpgsql
 STABLE
 ROWS 1
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
+BEGIN
+    RETURN QUERY
     SELECT
         option.id,
         option.name,
         option.description,
-        option.allocation
+        option.allocation + CASE
+            WHEN option.held > 0 THEN ticketing_private.ran_out(option.id, ticketing_private.clock())
+            ELSE 0
+        END
     FROM ticketing_private.ticket_options AS option
     WHERE option.id = option_id;
+END
 $function$;
 
 COMMENT ON FUNCTION ticketing.get_ticket_option(uuid) IS

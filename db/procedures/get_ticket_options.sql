@@ -26,7 +26,10 @@ BEGIN
         option.id,
         option.name,
         option.description,
-        option.allocation
+        option.allocation + CASE
+            WHEN option.held > 0 THEN ticketing_private.ran_out(option.id, ticketing_private.clock())
+            ELSE 0
+        END
     FROM ticketing_private.ticket_options AS option
     WHERE option.id = ANY (option_ids);
 END

@@ -1,19 +1,20 @@
 -- purchase_tickets(option_id, user_id, qty [, purchase_id])
 --
--- Sells qty tickets of a ticket option to a user and returns the purchase's id.
--- This is purchase_tickets_of_one.sql for people, who want errors rather than
--- outcomes.
+-- Sells qty tickets of a ticket option to a user and returns the purchase's id: the
+-- face of try_purchase_tickets.sql for people, who want errors, not outcomes.
 --
--- Pass a purchase_id of your own to be able to retry a call whose outcome you
--- did not see: the same id with the same user and qty sells nothing more and
--- returns the id again.
+-- Give a purchase_id of your own to be able to repeat a call whose outcome you
+-- did not see: the same id with the same user and qty sells nothing again and
+-- returns the id once more.
 --
 -- Raises, with nothing taken:
 --
---     TK001  the ticket option does not exist
---     TK002  fewer tickets are left than requested
+--     TK001  there is no such ticket option
+--     TK002  fewer tickets are left than were asked for
 --     TK003  an argument is missing or out of range
---     TK004  purchase_id already exists with a different user or quantity
+--     TK004  purchase_id is stored with another user or quantity
+--     TK005  the option is not on sale
+--     TK006  the user may not have as many
 
 CREATE OR REPLACE FUNCTION ticketing.purchase_tickets(
     option_id uuid,
@@ -28,8 +29,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    outcome text;
-    remaining integer;
+    sold record;
 BEGIN
     IF option_id IS NULL OR user_id IS NULL OR purchase_id IS NULL OR qty IS NULL OR qty < 1 THEN
         RAISE EXCEPTION 'no argument may be NULL and qty must be at least 1: got %, %, %, %',
@@ -41,37 +41,25 @@ BEGIN
                   HINT = 'Pass an option_id, a user_id and a qty from 1 to 2147483647.';
     END IF;
 
-    outcome := (
-        ticketing.purchase_tickets(option_id, ARRAY[purchase_id], ARRAY[user_id], ARRAY[qty])
-    )[1];
+    sold := ticketing_private.take_tickets_of_one(
+        option_id, ARRAY[purchase_id], ARRAY[user_id], ARRAY[qty], NULL, NULL, true
+    );
 
-    CASE outcome
-        WHEN 'created', 'exists' THEN
-            NULL;
-        WHEN 'not_found' THEN
-            RAISE EXCEPTION 'ticket option % does not exist', option_id
-                USING ERRCODE = 'TK001',
-                      HINT = 'See what is on sale: select id, name, allocation from ticketing.ticket_options;';
-        WHEN 'exists_different' THEN
-            RAISE EXCEPTION 'purchase % already exists with a different user or quantity', purchase_id
-                USING ERRCODE = 'TK004',
-                      HINT = format(
-                          'See it: select * from ticketing.get_purchase(%L, %L);', option_id, purchase_id
-                      );
-        WHEN 'sold_out' THEN
-            SELECT option.allocation
-            INTO remaining
-            FROM ticketing_private.ticket_options AS option
-            WHERE option.id = option_id;
+    IF sold.outcomes[1] = 'refused_before' THEN
+        sold := ticketing_private.take_tickets_of_one(
+            option_id, ARRAY[purchase_id], ARRAY[user_id], ARRAY[qty], NULL, ARRAY[gen_random_uuid()], true
+        );
+    END IF;
 
-            RAISE EXCEPTION 'not enough tickets left: % requested, % available', qty, remaining
-                USING ERRCODE = 'TK002',
-                      DETAIL = format('Ticket option: %s', option_id),
-                      HINT = CASE
-                          WHEN remaining > 0 THEN format('Request at most %s.', remaining)
-                          ELSE 'The ticket option is sold out.'
-                      END;
-    END CASE;
+    IF sold.outcomes[1] = 'exists_different' THEN
+        RAISE EXCEPTION 'purchase % already exists with a different user or quantity', purchase_id
+            USING ERRCODE = 'TK004',
+                  HINT = format(
+                      'See it: select * from ticketing.describe_purchase(%L, %L);', option_id, purchase_id
+                  );
+    END IF;
+
+    PERFORM ticketing_private.raise_refusal(option_id, qty, sold.outcomes[1], sold.details[1]);
 
     RETURN purchase_id;
 END
@@ -81,11 +69,13 @@ COMMENT ON FUNCTION ticketing.purchase_tickets(uuid, uuid, integer, uuid) IS
 'Sells qty tickets of a ticket option to a user and returns the purchase''s id:
     select purchase_tickets(''<option>'', ''<user>'', 2);
 Raises, with nothing taken:
-    TK001  the ticket option does not exist
-    TK002  fewer tickets are left than requested
+    TK001  there is no such ticket option
+    TK002  fewer tickets are left than were asked for
     TK003  an argument is missing or out of range
-    TK004  purchase_id already exists with a different user or quantity
-A call with a purchase_id can be retried: it sells once.';
+    TK004  purchase_id is stored with another user or quantity
+    TK005  the option is not on sale
+    TK006  the user may not have as many
+The same purchase_id with the same user and qty may be sent again: it sells once.';
 
 GRANT EXECUTE ON FUNCTION ticketing.purchase_tickets(uuid, uuid, integer, uuid)
     TO ticketing_operator;

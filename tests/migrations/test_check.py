@@ -39,7 +39,7 @@ BY_HAND = [
     ),
     (
         f"ALTER TABLE {PURCHASES} DISABLE TRIGGER ALL",
-        ["+DISABLE TRIGGER of the constraint purchases_ticket_option_id_fkey"],
+        ["+DISABLE TRIGGER of the constraint returns_ticket_option_id_purchase_id_fkey"],
     ),
     (
         "ALTER TABLE ticketing_private.ticket_options SET (fillfactor = 100)",
@@ -49,7 +49,7 @@ BY_HAND = [
         "ALTER TABLE ticketing_private.ticket_options SET (toast.autovacuum_enabled = off)",
         ["+WITH fillfactor=20, toast.autovacuum_enabled=off"],
     ),
-    (f"ALTER TABLE {PURCHASES} SET UNLOGGED", ["+UNLOGGED"]),
+    ("ALTER TABLE ticketing_private.returns SET UNLOGGED", ["+UNLOGGED"]),
     (f"ALTER TABLE {PURCHASES} OWNER TO postgres", ["+OWNER TO postgres"]),
     (f"ALTER TABLE {PURCHASES} ENABLE ROW LEVEL SECURITY", ["+ENABLE ROW LEVEL SECURITY"]),
     (
@@ -85,8 +85,9 @@ BY_HAND = [
     ),
     (
         f"CREATE OR REPLACE VIEW ticketing.purchases AS SELECT ticket_option_id, id, user_id, "
-        f"quantity, now() AS created_at FROM {PURCHASES}",
-        ["VIEW ticketing.purchases differs from what this build creates:", "-    created_at"],
+        f"quantity, now() AS created_at, quantity AS purchased_quantity, cancelled_at "
+        f"FROM {PURCHASES}",
+        ["VIEW ticketing.purchases differs from what this build creates:", "-    created_at,"],
     ),
     (
         "ALTER VIEW ticketing.purchases SET (security_invoker = true)",
@@ -264,14 +265,14 @@ def test_check_finds_every_manual_change(
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("FOR NO KEY UPDATE;", ";"),
+        ("is_locked := FOUND;", "is_locked := true;"),
         ("SET enable_seqscan = off", "SET enable_seqscan = on"),
     ],
 )
 def test_check_names_a_manually_edited_function(
     connection: psycopg.Connection[Any], old: str, new: str
 ) -> None:
-    source = (manifest.PROCEDURES / "purchase_tickets_of_one.sql").read_text()
+    source = (manifest.PROCEDURES / "take_tickets_of_one.sql").read_text()
     assert old in source
     with connection.transaction(force_rollback=True):
         connection.execute(source.replace(old, new).encode())
@@ -279,7 +280,8 @@ def test_check_names_a_manually_edited_function(
         lines = migrate.differences(connection)
 
     assert lines[0] == (
-        "FUNCTION ticketing.purchase_tickets(uuid,uuid[],uuid[],integer[]) "
+        "FUNCTION ticketing_private.take_tickets_of_one"
+        "(uuid,uuid[],uuid[],integer[],integer[],uuid[],boolean) "
         "differs from what this build creates:"
     )
     assert len([line for line in lines if re.match(r"-[^-]", line)]) == 1

@@ -36,7 +36,10 @@ def test_one_of_four_concurrent_migrators_migrates_and_all_succeed(
 
         assert sorted(applied) == [[]] * 3 + [MIGRATIONS + PROCEDURES]
         assert run_command(pooled, "--check")[0] == 0
-        assert migrate.rollback(pooled) == MIGRATIONS[-1]
+        with pytest.raises(migrate.MigrationError, match="cannot run through a connection pooler"):
+            migrate.rollback(pooled)
+        assert migrate.rollback(database) == MIGRATIONS[-1]
+        assert migrate.rollback(pooled) == MIGRATIONS[-2]
         with connect(pooled) as buyer:
             assert value(buyer, LEFT_BEHIND) == 0
             assert value(buyer, "SHOW search_path") == '"$user", public'

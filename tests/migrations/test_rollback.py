@@ -21,7 +21,7 @@ PURCHASES = "ticketing_private.purchases"
 
 LOSSES = [
     ("SELECT 1", "SELECT 1", f"DELETE FROM {PURCHASES} WHERE quantity = 2", f"{PURCHASES}: 1 row"),
-    ("SELECT 1", "SELECT 1", f"TRUNCATE {PURCHASES}", f"{PURCHASES}: 3 rows"),
+    ("SELECT 1", "SELECT 1", f"TRUNCATE {PURCHASES} CASCADE", f"{PURCHASES}: 3 rows"),
     (
         TABLE,
         "INSERT INTO ticketing_private.seats SELECT generate_series(1, 1234)",
@@ -230,7 +230,7 @@ def test_a_rollback_that_cannot_be_tried_first_is_refused_while_there_are_rows(
     add_migration(
         tree,
         "CREATE INDEX CONCURRENTLY i ON ticketing_private.purchases (user_id)",
-        "DROP INDEX CONCURRENTLY ticketing_private.i",
+        "DROP INDEX CONCURRENTLY ticketing_private.i; VACUUM ticketing_private.purchases",
         head="-- transactional: false\n",
     )
     migrate.migrate(database)
@@ -248,3 +248,43 @@ def test_a_rollback_that_cannot_be_tried_first_is_refused_while_there_are_rows(
     ]
     assert everything(database) == before
     assert migrate.rollback(database, delete_data=True) == "migrations/9001-more.sql"
+
+
+def test_a_rollback_that_only_drops_indexes_need_not_be_tried_first(
+    database: str, tree: Path
+) -> None:
+    sell(database)
+    add_migration(
+        tree,
+        "CREATE INDEX CONCURRENTLY i ON ticketing_private.purchases (user_id)",
+        "-- It holds nothing.\nDROP INDEX CONCURRENTLY ticketing_private.i",
+        head="-- transactional: false\n",
+    )
+    migrate.migrate(database)
+
+    assert migrate.rollback(database) == "migrations/9001-more.sql"
+
+
+def test_what_was_held_and_given_back_adds_up_for_the_release_before(database: str) -> None:
+    user = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
+    with connect(database) as connection:
+        option = new_option(connection, 20)
+        for quantity, remaining in ((5, 5), (4, 1), (3, 0)):
+            purchase = value(
+                connection, "SELECT ticketing.purchase_tickets(%s, %s, %s)", option, user, quantity
+            )
+            connection.execute(
+                "SELECT ticketing.return_tickets(%s, %s, %s)", (option, purchase, remaining)
+            )
+        connection.execute("SELECT ticketing.hold_tickets(%s, %s, 12)", (option, user))
+
+    for _ in range(2):
+        migrate.rollback(database, delete_data=True)
+
+    with connect(database) as connection:
+        stored = connection.execute(
+            "SELECT capacity, allocation, sold FROM ticketing.ticket_options"
+        ).fetchone()
+        quantities = connection.execute("SELECT quantity FROM ticketing.purchases ORDER BY 1")
+        assert stored == (20, 14, 6)
+        assert [row[0] for row in quantities] == [1, 5]
