@@ -18,16 +18,16 @@ from loadtests.harness.interleaving import wait_until_blocked
 from loadtests.harness.postgres import connect, new_option, value
 from loadtests.harness.service import TIMEOUT_SECONDS, wait_for
 
-OF_ONE = manifest.PROCEDURES / "purchase_tickets_of_one.sql"
-LOCK = "\n    FOR NO KEY UPDATE;"
-OF_MANY = manifest.PROCEDURES / "purchase_tickets_of_many.sql"
+OF_ONE = manifest.PROCEDURES / "take_tickets_of_one.sql"
+LOCK = "\n        FOR NO KEY UPDATE;"
+OF_MANY = manifest.PROCEDURES / "take_tickets_of_many.sql"
 PAUSE = "\n\n    PERFORM pg_catalog.pg_advisory_xact_lock_shared(1);\n\n    "
 PURCHASE = "SELECT ticketing.purchase_tickets(%s, %s, %s, %s)"
 PURCHASE_BATCH = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid[], %s::uuid[], %s::int[])"
 PURCHASE_OF_MANY = (
     "SELECT ticketing.purchase_tickets_of_many(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[])"
 )
-REFUSED_UNLOCKED = "\n        remaining := 0;\n"
+REFUSED_UNLOCKED = "\n        -- Tickets may have been given back meanwhile,"
 SKIP_LOCKED = "FOR NO KEY UPDATE SKIP LOCKED"
 UNLOCKED_READ = """
         SELECT option.allocation
@@ -350,7 +350,7 @@ def paused_after_look() -> str:
     """The function for one option, with a pause after it has found nothing to lock."""
     source = OF_ONE.read_text()
     assert source.count(REFUSED_UNLOCKED) == 1
-    return source.replace(REFUSED_UNLOCKED, REFUSED_UNLOCKED + PAUSE)
+    return source.replace(REFUSED_UNLOCKED, PAUSE + REFUSED_UNLOCKED)
 
 
 @pytest.mark.parametrize(

@@ -3,41 +3,113 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from api.database import taking
 from db import manifest
 from loadtests.harness.postgres import value
 
 Connection = psycopg.Connection[Any]
 
 SERVICE_CALLS = {
+    "ticketing.describe_purchase(uuid,uuid)",
+    "ticketing.describe_ticket_options(uuid[])",
+    "ticketing.get_availability(uuid)",
+    "ticketing.get_hold(uuid,uuid)",
+    "ticketing.installed_files()",
+    "ticketing.list_holds(uuid,uuid,text,uuid,integer)",
+    "ticketing.list_purchases(uuid,uuid,uuid,integer)",
+    "ticketing.list_ticket_options(uuid,integer)",
+    "ticketing.sweep_expired_holds(integer)",
+    "ticketing.try_create_ticket_option(uuid,text,text,integer,integer,integer,"
+    "timestamp with time zone,timestamp with time zone,boolean)",
+    "ticketing.try_hold_tickets(uuid,uuid[],uuid[],integer[],integer[],integer,uuid[])",
+    "ticketing.try_hold_tickets_of_many(uuid[],uuid[],uuid[],integer[],integer[],uuid[])",
+    "ticketing.try_purchase_holds(uuid,uuid[],integer,uuid[])",
+    "ticketing.try_purchase_holds_of_many(uuid[],uuid[],uuid[])",
+    "ticketing.try_purchase_tickets(uuid,uuid[],uuid[],integer[],integer,uuid[])",
+    "ticketing.try_purchase_tickets_of_many(uuid[],uuid[],uuid[],integer[],uuid[])",
+    "ticketing.try_release_hold(uuid,uuid,integer)",
+    "ticketing.try_return_tickets(uuid,uuid,integer,integer)",
+    "ticketing.try_update_ticket_option(uuid,jsonb,integer)",
+}
+PREVIOUS_SERVICE_CALLS = {
     "ticketing.get_purchase(uuid,uuid)",
     "ticketing.get_ticket_options(uuid[])",
-    "ticketing.installed_files()",
     "ticketing.purchase_tickets(uuid,uuid[],uuid[],integer[])",
     "ticketing.purchase_tickets_of_many(uuid[],uuid[],uuid[],integer[])",
     "ticketing.try_create_ticket_option(uuid,text,text,integer)",
     "ticketing.purchase_tickets_unless_busy(uuid,uuid[],uuid[],integer[],integer)",
 }
-OPERATOR_CALLS = SERVICE_CALLS | {
-    "ticketing.audit_allocations()",
-    "ticketing.create_ticket_option(text,text,integer,uuid)",
-    "ticketing.get_ticket_option(uuid)",
-    "ticketing.purchase_tickets(uuid,uuid,integer,uuid)",
-}
+"""Called by the previous release, which may still be running beside this one."""
+
+OPERATOR_CALLS = (
+    SERVICE_CALLS
+    | PREVIOUS_SERVICE_CALLS
+    | {
+        "ticketing.audit_allocations()",
+        "ticketing.change_capacity(uuid,integer)",
+        "ticketing.create_ticket_option(text,text,integer,uuid,integer,integer,"
+        "timestamp with time zone,timestamp with time zone,boolean)",
+        "ticketing.get_ticket_option(uuid)",
+        "ticketing.hold_tickets(uuid,uuid,integer,integer,uuid)",
+        "ticketing.option_history(uuid)",
+        "ticketing.purchase_hold(uuid,uuid)",
+        "ticketing.purchase_tickets(uuid,uuid,integer,uuid)",
+        "ticketing.release_hold(uuid,uuid)",
+        "ticketing.return_tickets(uuid,uuid,integer)",
+        "ticketing.update_ticket_option(uuid,jsonb)",
+    }
+)
 HELPERS = {
-    "ticketing_private.decide_purchases(integer[],uuid[],uuid[],integer[],text[],integer[])",
+    "ticketing_private.bound_lock_wait(integer)",
+    "ticketing_private.check_rules(integer,integer,timestamp with time zone,"
+    "timestamp with time zone)",
+    "ticketing_private.clock()",
+    "ticketing_private.decide_purchases(integer[],uuid[],uuid[],integer[],integer[],"
+    "integer,integer,integer[],bigint[],text[],integer[])",
+    "ticketing_private.details_of_outcomes(uuid[],uuid[],text[],jsonb[],integer[],"
+    "integer[],integer[],timestamp with time zone)",
+    "ticketing_private.expire_holds(uuid,bigint,bigint,timestamp with time zone)",
+    "ticketing_private.has_run_out(uuid,timestamp with time zone)",
+    "ticketing_private.lock_option(uuid,integer[],boolean,integer)",
+    "ticketing_private.more_members(integer,integer,timestamp with time zone,"
+    "timestamp with time zone,boolean)",
+    "ticketing_private.outcomes_without_details(text[])",
+    "ticketing_private.purchase_holds_of_many(uuid[],uuid[],uuid[])",
+    "ticketing_private.purchase_late_hold(uuid,uuid,uuid,timestamp with time zone)",
+    "ticketing_private.message_of_constraint(text)",
+    "ticketing_private.raise_refusal(uuid,integer,text,jsonb)",
+    "ticketing_private.ran_out(uuid,timestamp with time zone)",
+    "ticketing_private.require_changes(jsonb)",
+    "ticketing_private.require_holds(uuid[],integer[])",
     "ticketing_private.require_purchases(uuid[],uuid[],integer[])",
+    "ticketing_private.require_resends(uuid[],uuid[])",
+    "ticketing_private.rfc3339(timestamp with time zone)",
+    "ticketing_private.rules_of_option(uuid,uuid[],timestamp with time zone)",
+    "ticketing_private.state_of_hold(text,timestamp with time zone)",
+    "ticketing_private.store_refusals(uuid,uuid[],uuid[],text[],jsonb[],timestamp with time zone)",
+    "ticketing_private.take_tickets_of_many(uuid[],uuid[],uuid[],integer[],integer[],uuid[])",
+    "ticketing_private.take_tickets_of_one(uuid,uuid[],uuid[],integer[],integer[],uuid[],boolean)",
+    "ticketing_private.values_of_option(text,text,integer,integer,integer,"
+    "timestamp with time zone,timestamp with time zone,boolean)",
 }
 """Called by the functions above, as the owner whom these run as."""
 
 OWNER_CALLS = OPERATOR_CALLS | HELPERS
-SELLERS = {call for call in SERVICE_CALLS if "purchase_tickets" in call}
-"""Called for every sale."""
+SELLERS = {
+    call
+    for call in HELPERS
+    if re.search(r"\.(take_tickets_|purchase_holds_|purchase_late_|details_of_)", call)
+}
+"""Called for every sale or hold, and find rows by their keys."""
 
 FUNCTIONS = """
     SELECT function.oid::regprocedure::text
@@ -53,11 +125,21 @@ RELATIONS = """
         AND relation.relkind NOT IN ('i', 't', 'I')
 """
 TABLES = {
+    "ticketing_private.capacity_changes",
+    "ticketing_private.holds",
     "ticketing_private.installed_files",
     "ticketing_private.purchases",
+    "ticketing_private.refused_resends",
+    "ticketing_private.returns",
     "ticketing_private.ticket_options",
 }
-VIEWS = {"ticketing.purchases", "ticketing.ticket_options"}
+VIEWS = {
+    "ticketing.capacity_changes",
+    "ticketing.holds",
+    "ticketing.purchases",
+    "ticketing.returns",
+    "ticketing.ticket_options",
+}
 
 
 def names(connection: Connection, query: str, *arguments: object) -> set[str]:
@@ -109,7 +191,7 @@ def test_no_function(connection: Connection, offence: str) -> None:
 @pytest.mark.parametrize(
     ("role", "calls"),
     [
-        ("ticketing_service", SERVICE_CALLS),
+        ("ticketing_service", SERVICE_CALLS | PREVIOUS_SERVICE_CALLS),
         ("ticketing_operator", OPERATOR_CALLS),
         ("ticketing_owner", OWNER_CALLS),
         ("public", set()),
@@ -123,29 +205,45 @@ def test_a_role_may_call_exactly_what_it_needs(
     assert names(connection, allowed, role) == calls
 
 
+def statements_of(path: Path) -> Iterator[str]:
+    """The strings in a module of the service, f-strings evaluated, and the kinds' statements."""
+    module = importlib.import_module(f"api.database.{path.stem}")
+    for kind in vars(module).values():
+        if isinstance(kind, taking.Kind):
+            yield from kind.one_option + kind.many_options
+    nodes: list[ast.AST] = [ast.parse(path.read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.JoinedStr):
+            if "ticketing." in ast.unparse(node):
+                yield eval(ast.unparse(node), vars(module))
+        elif isinstance(node, ast.Constant):
+            yield str(node.value)
+        elif not (isinstance(node, ast.ClassDef) and node.name == taking.Kind.__name__):
+            nodes += ast.iter_child_nodes(node)
+
+
 def test_the_service_may_call_exactly_what_it_calls(connection: Connection) -> None:
     """Its statements are read from its source, and resolved by PostgreSQL as they are for it."""
     statements = [
-        node.value
+        statement
         for path in (manifest.ROOT.parent / "api/database").glob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and re.search(r"\bticketing\.\w+\(", node.value)
+        for statement in statements_of(path)
+        if re.search(r"\bticketing\.\w+\(", statement)
     ]
     used = """
         SELECT use.refobjid::regprocedure::text
-        FROM pg_rewrite AS rule
-        JOIN pg_depend AS use ON use.classid = 'pg_rewrite'::regclass AND use.objid = rule.oid
-        WHERE rule.ev_class = 'public.statement'::regclass
+        FROM pg_depend AS use
+        WHERE use.classid = 'pg_proc'::regclass
+            AND use.objid = 'public.statement'::regproc
             AND use.refclassid = 'pg_proc'::regclass
             AND use.refobjid::regprocedure::text ~ '^ticketing'
     """
     called: set[str] = set()
     for statement in statements:
         with connection.transaction(force_rollback=True):
-            view = f"CREATE VIEW public.statement AS {statement.replace('%s', 'NULL')}"
-            connection.execute(view.encode())
+            body = f"BEGIN ATOMIC {statement.replace('%s', 'NULL')}; END"
+            connection.execute(f"CREATE FUNCTION public.statement() RETURNS void {body}".encode())
             called |= names(connection, used)
 
     assert called == SERVICE_CALLS
@@ -202,12 +300,35 @@ def test_every_key_begins_with_the_option(connection: Connection) -> None:
     option_tables = [
         table for table in names(connection, RELATIONS) & TABLES if "installed" not in table
     ]
-
-    assert names(connection, index_columns, option_tables) == {
-        "ticketing_private.ticket_options.id",
-        "ticketing_private.purchases.ticket_option_id",
+    of_an_option = {
+        f"{table}.ticket_option_id" for table in option_tables if "ticket_options" not in table
     }
-    assert names(connection, reference_columns) == {"ticketing_private.purchases.ticket_option_id"}
+
+    unique = names(connection, f"{index_columns} AND indisunique", option_tables)
+    assert unique == of_an_option | {"ticketing_private.ticket_options.id"}
+    # What lists the options, and what finds what there is to sweep.
+    assert names(connection, index_columns, option_tables) - unique == {
+        "ticketing_private.ticket_options.created_at",
+        "ticketing_private.holds.expires_at",
+        "ticketing_private.refused_resends.refused_at",
+    }
+    # A sale has its option locked, and writes rows without looking for it once more.
+    assert names(connection, reference_columns) == of_an_option - {
+        "ticketing_private.purchases.ticket_option_id",
+        "ticketing_private.holds.ticket_option_id",
+    }
+
+
+def test_no_index_has_a_column_that_a_sale_changes(connection: Connection) -> None:
+    """Then the row of an option in demand is updated in place."""
+    indexed = """
+        SELECT attname
+        FROM pg_index
+        JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+        WHERE indrelid = 'ticketing_private.ticket_options'::regclass
+    """
+
+    assert names(connection, indexed) == {"id", "created_at"}
 
 
 def test_every_table_has_a_primary_key(connection: Connection) -> None:

@@ -237,7 +237,7 @@ def test_a_stored_purchase_sent_again_with_other_values_is_TK004(  # noqa: N802
         error.diag.message_primary
         == f"purchase {purchase} already exists with a different user or quantity"
     )
-    assert f"get_purchase('{option}', '{purchase}')" in hint(error)
+    assert f"describe_purchase('{option}', '{purchase}')" in hint(error)
 
 
 def test_a_refused_purchase_may_be_tried_again_with_its_id(connection: Connection) -> None:
