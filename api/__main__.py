@@ -155,8 +155,8 @@ def _audit(checked: Settings, options: argparse.Namespace) -> int:
     for each in wrong:
         print(
             f"{each.option_id} {each.name!r}: "
-            f"capacity {each.capacity}, left {each.allocation}, sold {each.sold}: "
-            + (f"{each.missing} lost" if each.missing > 0 else f"{-each.missing} oversold")
+            f"capacity {each.capacity}, left {each.allocation}, held {each.held}, "
+            f"sold {each.sold}: {each.findings}"
         )
     print(f"{len(wrong)} of {count} allocations are wrong.")
     return 1 if wrong else 0

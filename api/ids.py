@@ -9,6 +9,10 @@ import uuid
 _OPTIONS = uuid.UUID("5b0f6d0e-6c5c-4f0c-9d8e-2f1b7a3c4e61")
 """The namespace of the options' keys. It never changes: the ids of stored options depend on it."""
 
+_HOLDS = uuid.UUID("9d3f5c1a-2b7e-4a86-8c50-6e1d0f9b4a27")
+"""The namespace of the holds' keys, so that a hold and a purchase with one key are two things. It
+never changes either."""
+
 
 _NOISE_BYTES = 4096
 """How much randomness to read at a time: each system call costs as much as parsing a request."""
@@ -57,3 +61,8 @@ def option_uuid(key: str) -> str:
 def purchase_uuid(option_id: str, user_id: str, key: str) -> str:
     """The UUID, of version 5, that an option, a user and an idempotency key always get."""
     return str(uuid.uuid5(uuid.UUID(option_id), f"{user_id.lower()} {key}"))
+
+
+def hold_uuid(option_id: str, user_id: str, key: str) -> str:
+    """Like `purchase_uuid`, for a hold: never the UUID of a purchase."""
+    return str(uuid.uuid5(_HOLDS, f"{option_id.lower()} {user_id.lower()} {key}"))

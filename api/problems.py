@@ -6,8 +6,8 @@ database layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,13 @@ class MemberError(msgspec.Struct):
 
     pointer: str
     """RFC 6901, such as ``/quantity``."""
+    detail: str
+
+
+class ParameterError(msgspec.Struct):
+    """What is wrong with one parameter of the query."""
+
+    parameter: str
     detail: str
 
 
@@ -53,6 +60,39 @@ METHOD_NOT_ALLOWED = Kind(
 SOLD_OUT = Kind(
     409, "sold_out", "Sold out", "Fewer tickets are left than were requested. Nothing was taken."
 )
+NOT_ON_SALE = Kind(
+    409,
+    "not_on_sale",
+    "Not on sale",
+    "The ticket option is not on sale at the moment; see reason. Nothing was taken.",
+)
+LIMIT_REACHED = Kind(
+    409,
+    "limit_reached",
+    "Limit reached",
+    "This is more than one purchase may have, or one user; see limit. Nothing was taken.",
+)
+CAPACITY_IN_USE = Kind(
+    409,
+    "capacity_in_use",
+    "Capacity in use",
+    "More tickets than that are sold and held. Nothing was changed.",
+)
+HOLD_EXPIRED = Kind(
+    409,
+    "hold_expired",
+    "Hold expired",
+    "The hold has expired, and its tickets could not be taken again. Nothing was taken.",
+)
+HOLD_RELEASED = Kind(
+    409, "hold_released", "Hold released", "The hold was released. Nothing was taken."
+)
+HOLD_PURCHASED = Kind(
+    409,
+    "hold_purchased",
+    "Hold purchased",
+    "The hold has been purchased. To give its tickets back, delete the purchase.",
+)
 BODY_TOO_LARGE = Kind(413, "body_too_large", "Body too large", "The body exceeds 64 KiB.")
 UNSUPPORTED_MEDIA_TYPE = Kind(
     415,
@@ -60,7 +100,7 @@ UNSUPPORTED_MEDIA_TYPE = Kind(
     "Unsupported media type",
     "The body must be application/json, and its Content-Type must say so.",
 )
-INVALID = Kind(422, "invalid", "Invalid", "The request body is invalid; see errors.")
+INVALID = Kind(422, "invalid", "Invalid", "The request is invalid; see errors.")
 IDEMPOTENCY_KEY_REUSED = Kind(
     422,
     "idempotency_key_reused",
@@ -89,12 +129,29 @@ MAY_BE_STORED = (
     "Retrying with the same Idempotency-Key is safe: it is stored at most once. "
     "Without a key, a retry might be stored a second time."
 )
-"""The detail of `UNAVAILABLE` for a request that stores something."""
+"""The detail of `UNAVAILABLE` for a request that stores something new."""
+
+MAY_BE_DONE = (
+    "The service is temporarily unavailable. This request may or may not have been carried out. "
+    "Retrying is safe: it has the same result however often it is sent."
+)
+"""The detail of `UNAVAILABLE` for a request that changes what is stored."""
+
+MAY_BE_CHANGED = (
+    "The service is temporarily unavailable. The change may or may not have been made. "
+    "Read the ticket option before you retry: somebody else may have changed it meanwhile."
+)
+"""The detail of `UNAVAILABLE` for a change of an option, which is not the same made later."""
 
 KIND_OF_OUTCOME = {
     "not_found": NOT_FOUND,
     "sold_out": SOLD_OUT,
     "exists_different": IDEMPOTENCY_KEY_REUSED,
+    "not_on_sale": NOT_ON_SALE,
+    "limit_reached": LIMIT_REACHED,
+    "hold_expired": HOLD_EXPIRED,
+    "hold_released": HOLD_RELEASED,
+    "hold_purchased": HOLD_PURCHASED,
 }
 """The refusals among the outcomes that the functions return."""
 
@@ -103,6 +160,13 @@ KIND_OF_SQLSTATE = {
     "TK002": SOLD_OUT,
     "TK003": INVALID,
     "TK004": IDEMPOTENCY_KEY_REUSED,
+    "TK005": NOT_ON_SALE,
+    "TK006": LIMIT_REACHED,
+    "TK007": CAPACITY_IN_USE,
+    "TK008": HOLD_EXPIRED,
+    "TK009": HOLD_RELEASED,
+    "TK010": HOLD_PURCHASED,
+    "TK011": INVALID,
     "40001": OVERLOADED,  # serialization_failure
     "40P01": OVERLOADED,  # deadlock_detected
     "55P03": OVERLOADED,  # lock_not_available: lock_timeout
@@ -141,6 +205,9 @@ RETRY_AFTER_SECONDS = 1
 class Problem(Exception):  # noqa: N818, as RFC 9457 calls it
     """Ends a request with this answer.
 
+    Args:
+        members: what else there is to say, for programs.
+
     Attributes:
         room: if a full queue refused the request, returns how many that queue would take now.
     """
@@ -150,14 +217,16 @@ class Problem(Exception):  # noqa: N818, as RFC 9457 calls it
         kind: Kind,
         detail: str | None = None,
         *,
-        errors: Sequence[MemberError] = (),
+        errors: Sequence[MemberError | ParameterError] = (),
+        members: Mapping[str, Any] | None = None,
         headers: Sequence[tuple[str, str]] = (),
         room: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(kind.code)
         self.kind = kind
         self.detail = detail or kind.detail
-        self.errors = errors
+        self.errors: Sequence[Any] = errors
+        self.members = members
         self.headers = list(headers)
         self.room = room
         if kind.status == 503:
@@ -165,14 +234,27 @@ class Problem(Exception):  # noqa: N818, as RFC 9457 calls it
 
     def body(self) -> bytes:
         """The problem details as JSON."""
-        members = {
+        members: dict[str, Any] = {
             "type": f"/openapi.json#/components/examples/{self.kind.code}",
             "title": self.kind.title,
             "status": self.kind.status,
             "detail": self.detail,
             "code": self.kind.code,
         }
-        return msgspec.json.encode({**members, "errors": self.errors} if self.errors else members)
+        if self.members is not None:
+            members.update(self.members)
+        if self.errors:
+            members["errors"] = self.errors
+        return msgspec.json.encode(members)
+
+
+def problem_of_outcome(outcome: str, members: Mapping[str, Any] | None = None) -> Problem:
+    """The problem that a refusal stands for.
+
+    Raises:
+        KeyError: it is no refusal, and no outcome that is known.
+    """
+    return Problem(KIND_OF_OUTCOME[outcome], members=members)
 
 
 def problem_of(error: DatabaseError) -> Problem | None:

@@ -22,6 +22,7 @@ from api.app import hot_routes, make_app, make_resources
 from api.database.calls import Database
 from api.database.readiness import Readiness
 from api.database.store import Store
+from api.database.sweep import keep_sweeping
 from api.settings import Settings
 from api.web.accepting import Acceptor, raise_descriptor_limit
 from api.web.lane.server import Lane
@@ -176,11 +177,15 @@ async def _work(
     acceptor = Acceptor(
         listener, server.accepted, reserve=settings.pool_size + DESCRIPTORS_RESERVED
     )
-    looking = asyncio.create_task(readiness.wait_until_ready())
+    background = [
+        asyncio.create_task(readiness.wait_until_ready()),
+        asyncio.create_task(keep_sweeping(store.sweep_expired_holds)),
+    ]
 
     await stop.wait()
     loop.remove_reader(alive_reader)
-    looking.cancel()
+    for task in background:
+        task.cancel()
     readiness.is_stopping = True
     await acceptor.accept_all()
     acceptor.stop()

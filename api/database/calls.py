@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -74,15 +74,38 @@ class Connection(psycopg.AsyncConnection[Any]):
 Pool = AsyncConnectionPool[Connection]
 
 
+Resend = Callable[[], tuple[str, Sequence[object]]]
+"""Makes the statement and arguments to send instead, once the outcome of a call is unknown."""
+
+
 class _Call:
     """A statement in flight, and what is known from sending it."""
 
-    __slots__ = ("arguments", "error", "failed_at", "has_timed_out", "may_be_stored", "statement")
+    __slots__ = (
+        "arguments",
+        "error",
+        "failed_at",
+        "has_timed_out",
+        "may_be_stored",
+        "resend",
+        "resends_unknown",
+        "statement",
+    )
 
-    def __init__(self, statement: str, arguments: Sequence[object], *, has_timed_out: bool) -> None:
+    def __init__(
+        self,
+        statement: str,
+        arguments: Sequence[object],
+        resend: Resend | None,
+        *,
+        resends_unknown: bool,
+        has_timed_out: bool,
+    ) -> None:
         self.statement = statement
         self.arguments = arguments
+        self.resend = resend
         self.may_be_stored = False
+        self.resends_unknown = resends_unknown
         self.has_timed_out = has_timed_out
         self.failed_at = 0.0
         self.error: psycopg.Error | None = None
@@ -142,6 +165,8 @@ class Database:
         arguments: Sequence[object] = (),
         timeout_seconds: float | None = None,
         resends_timed_out: bool = True,
+        resends_unknown: bool = True,
+        resend: Resend | None = None,
     ) -> list[tuple[Any, ...]]:
         """Run one statement in a transaction of its own and return its rows, after the commit.
 
@@ -149,13 +174,22 @@ class Database:
             timeout_seconds: how long the call may take; by default as long as any.
             resends_timed_out: whether to resend, once, a call that ran into a lock or statement
                 timeout.
+            resends_unknown: whether to resend a call whose outcome is unknown.
+            resend: what to send instead once the outcome is unknown, for a function that must know
+                that an earlier sending may still be on its way; by default the same.
 
         Raises:
             OverloadedError: too many calls wait for a connection. Nothing was stored.
             RefusedError: the database raised an error. Nothing was stored.
             UnavailableError: the outcome is unknown.
         """
-        call = _Call(statement, arguments, has_timed_out=not resends_timed_out)
+        call = _Call(
+            statement,
+            arguments,
+            resend,
+            resends_unknown=resends_unknown,
+            has_timed_out=not resends_timed_out,
+        )
         task = asyncio.ensure_future(self._send_until_known(call))
         # Not wait_for(): it would wait for the cancellation as well.
         await asyncio.wait({task}, timeout=timeout_seconds or self.timeout_seconds)
@@ -193,6 +227,9 @@ class Database:
         fault = fault_of(error)
         is_last = fault in (Fault.OF_REQUEST, Fault.OF_DATABASE)
         if fault is Fault.UNKNOWN_OUTCOME:
+            is_last = not call.resends_unknown
+            if call.resend is not None and not call.may_be_stored:
+                call.statement, call.arguments = call.resend()
             call.may_be_stored = True
             await connection.close()
             if connection.is_hung:

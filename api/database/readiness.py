@@ -21,8 +21,8 @@ INSTALLED_FILES = """
     SELECT file.path, file.sha256
     FROM
         ticketing.installed_files() AS file,
-        ticketing.purchase_tickets(%s::uuid, '{}', '{}', '{}'::integer[]),
-        ticketing.purchase_tickets_of_many('{}', '{}', '{}', '{}')
+        ticketing.try_purchase_tickets(%s::uuid, '{}', '{}', '{}', 1),
+        ticketing.try_purchase_tickets_of_many('{}', '{}', '{}', '{}')
 """
 """The checksums of the migrations and procedures that made the database, by file name. The empty
 purchases fail wherever nothing could be sold: they need the same privileges and locks, though they

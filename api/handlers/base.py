@@ -62,7 +62,7 @@ class BaseHandler(RequestHandler):
             self.clear_header("Content-Type")
         for name, value in answer.headers:
             self.add_header(name, value)
-        self.finish(answer.body)
+        self.finish(answer.body or None)  # a 204 may not even have an empty one
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an exception. Tornado always passes one."""

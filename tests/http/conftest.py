@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
+from psycopg import sql
 from tornado.httpclient import HTTPResponse
 from tornado.ioloop import IOLoop
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -23,7 +24,9 @@ from api.database.store import Store
 from api.settings import Settings
 from api.web.accepting import Acceptor
 from api.workers import Server, make_server
-from loadtests.harness import openapi
+from loadtests.harness import openapi, postgres
+
+USER = "406c1d05-bbb2-4e94-b183-7d208c2692e1"
 
 
 class Served(NamedTuple):
@@ -86,6 +89,18 @@ def server(served: Served) -> Server:
     return served.server
 
 
+def move_clock(conninfo: str, seconds: float) -> None:
+    """Have the database's functions take it for so much later than it is."""
+    with postgres.connect(conninfo) as connection:
+        connection.execute(
+            sql.SQL(
+                "CREATE OR REPLACE FUNCTION ticketing_private.clock() RETURNS timestamptz "
+                "LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp "
+                "AS $$ BEGIN RETURN clock_timestamp() + make_interval(secs => {}); END $$"
+            ).format(seconds)
+        )
+
+
 class Client:
     """Sends requests, and checks every answer against openapi.json."""
 
@@ -129,11 +144,30 @@ class Client:
     ) -> HTTPResponse:
         return await self.request("POST", path, body=body, headers=headers)
 
-    async def new_option(self, allocation: int) -> str:
+    async def patch(self, path: str, body: Any) -> HTTPResponse:
+        return await self.request("PATCH", path, body=body)
+
+    async def delete(self, path: str) -> HTTPResponse:
+        return await self.request("DELETE", path)
+
+    async def new_option(self, allocation: int, **members: Any) -> str:
         """Create a ticket option, and return its path."""
         answer = await self.post(
-            "/ticket_options", {"name": "example", "desc": "", "allocation": allocation}
+            "/ticket_options", {"name": "example", "desc": "", "allocation": allocation, **members}
         )
+        assert answer.code == 201
+        return answer.headers["Location"]
+
+    async def new_purchase(self, option_path: str, quantity: int, user_id: str = USER) -> str:
+        """Purchase tickets, and return the path of the purchase."""
+        body = {"quantity": quantity, "user_id": user_id}
+        answer = await self.post(f"{option_path}/purchases", body)
+        assert answer.code == 201
+        return answer.headers["Location"]
+
+    async def new_hold(self, option_path: str, quantity: int, user_id: str = USER) -> str:
+        """Hold tickets, and return the path of the hold."""
+        answer = await self.post(f"{option_path}/holds", {"quantity": quantity, "user_id": user_id})
         assert answer.code == 201
         return answer.headers["Location"]
 

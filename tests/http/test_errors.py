@@ -126,6 +126,10 @@ NO_ROUTES = [
     f"/ticket_options/{NOWHERE}/purchase",
     f"/ticket_options/{NOWHERE}/purchases/",
     f"/ticket_options/{NOWHERE}/purchases/{NOWHERE}/",
+    f"/ticket_options/{NOWHERE}/hold",
+    f"/ticket_options/{NOWHERE}/holds/",
+    f"/ticket_options/{NOWHERE}/holds/{NOWHERE}/",
+    f"/ticket_options/{NOWHERE}/holds/{NOWHERE}/purchases",
     f"/x/ticket_options/{NOWHERE}",
     "/purchases",
     "/livez/",
@@ -135,14 +139,21 @@ NO_ROUTES = [
 ]
 
 ALLOWED = {
-    "/ticket_options": "POST",
-    f"/ticket_options/{NOWHERE}": "GET, HEAD",
-    f"/ticket_options/{NOWHERE}/purchases": "POST",
-    f"/ticket_options/{NOWHERE}/purchases/{NOWHERE}": "GET, HEAD",
+    "/ticket_options": "GET, HEAD, POST",
+    f"/ticket_options/{NOWHERE}": "GET, HEAD, PATCH",
+    f"/ticket_options/{NOWHERE}/availability": "GET, HEAD",
+    f"/ticket_options/{NOWHERE}/purchases": "GET, HEAD, POST",
+    f"/ticket_options/{NOWHERE}/purchases/{NOWHERE}": "DELETE, GET, HEAD, PATCH",
+    f"/ticket_options/{NOWHERE}/holds": "GET, HEAD, POST",
+    f"/ticket_options/{NOWHERE}/holds/{NOWHERE}": "DELETE, GET, HEAD",
+    f"/ticket_options/{NOWHERE}/holds/{NOWHERE}/purchase": "POST",
     "/livez": "GET, HEAD",
     "/readyz": "GET, HEAD",
     "/openapi.json": "GET, HEAD",
 }
+
+MORE_MEMBERS = {"invalid": ["errors"], "sold_out": ["available"]}
+"""What problems of these codes have besides the members that all have."""
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
 
@@ -156,7 +167,7 @@ def assert_problem(answer: HTTPResponse, status: int, code: str) -> dict[str, An
     assert ("Allow" in answer.headers) == (status == 405)
     problem: dict[str, Any] = json.loads(answer.body)
     expected = ["type", "title", "status", "detail", "code"]
-    assert list(problem) == expected + ["errors"] * (code == "invalid")
+    assert list(problem) == expected + MORE_MEMBERS.get(code, [])
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["type"] == f"/openapi.json#/components/examples/{code}"
     assert not UNDISCLOSED.search(answer.body.decode().replace(problem["type"], ""))
@@ -176,7 +187,11 @@ async def test_a_body_that_is_not_a_json_object_is_malformed(
     client: Client, subtests: pytest.Subtests
 ) -> None:
     for case, body in MALFORMED.items():
-        for path in ("/ticket_options", f"/ticket_options/{NOWHERE}/purchases"):
+        for path in (
+            "/ticket_options",
+            f"/ticket_options/{NOWHERE}/purchases",
+            f"/ticket_options/{NOWHERE}/holds",
+        ):
             with subtests.test(f"{path} {case}"):
                 answer = await client.request("POST", path, raw_body=body)
 
@@ -226,11 +241,16 @@ async def test_an_id_that_is_not_a_uuid_is_not_found(
         with subtests.test(case):
             for path in (
                 f"/ticket_options/{no_id}",
+                f"/ticket_options/{no_id}/availability",
                 f"/ticket_options/{NOWHERE}/purchases/{no_id}",
+                f"/ticket_options/{NOWHERE}/holds/{no_id}",
             ):
                 assert_problem(await client.get(path), 404, "not_found")
-            answer = await client.post(f"/ticket_options/{no_id}/purchases", PURCHASE)
-            assert_problem(answer, 404, "not_found")
+            for path in (f"{no_id}/purchases", f"{no_id}/holds"):
+                answer = await client.post(f"/ticket_options/{path}", PURCHASE)
+                assert_problem(answer, 404, "not_found")
+            purchase = f"/ticket_options/{NOWHERE}/holds/{no_id}/purchase"
+            assert_problem(await client.post(purchase), 404, "not_found")
 
 
 async def test_an_unknown_route_is_not_found(client: Client, subtests: pytest.Subtests) -> None:
@@ -295,9 +315,7 @@ async def test_a_reused_key_and_a_malformed_one_are_problems(client: Client) -> 
 
 
 BREAKS = {
-    "a function is missing": (
-        "DROP FUNCTION ticketing.purchase_tickets(uuid, uuid[], uuid[], integer[])"
-    ),
+    "a function is missing": ("DROP FUNCTION ticketing.try_purchase_tickets"),
     "the functions may not be called": (
         "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ticketing FROM ticketing_service"
     ),
@@ -352,8 +370,8 @@ async def test_a_value_refused_only_by_the_database_is_invalid(
     with postgres.connect(database) as connection:
         connection.execute(
             "ALTER TABLE ticketing_private.ticket_options DROP CONSTRAINT"
-            " ticket_options_capacity_range, ADD CONSTRAINT ticket_options_capacity_range"
-            " CHECK (capacity < 5)"
+            " ticket_options_allocation_range, ADD CONSTRAINT ticket_options_allocation_range"
+            " CHECK (allocation < 5)"
         )
 
     answer = await client.post("/ticket_options", {"name": "a", "desc": "", "allocation": 5})

@@ -107,9 +107,7 @@ async def test_a_refused_purchase_has_no_representation(client: Client) -> None:
         "RAISE EXCEPTION 'cannot be read' USING ERRCODE = '57014'",
         "RAISE EXCEPTION 'cannot be read' USING ERRCODE = '53300'",
         "RAISE EXCEPTION 'cannot be read' USING ERRCODE = '22012'",
-        "created_at := 'infinity'; RETURN NEXT",
-        "created_at := '10000-01-01'; RETURN NEXT",
-        "id := purchase_id; RETURN NEXT; RETURN NEXT",
+        "RETURN",
     ],
 )
 async def test_a_purchase_is_never_reported_as_refused_because_it_cannot_be_read_back(
@@ -118,9 +116,10 @@ async def test_a_purchase_is_never_reported_as_refused_because_it_cannot_be_read
     option = await client.new_option(allocation=10)
     with postgres.connect(database) as connection:
         connection.execute(
-            "CREATE OR REPLACE FUNCTION ticketing.get_purchase(option_id uuid, purchase_id uuid) "
-            "RETURNS TABLE (id uuid, ticket_option_id uuid, user_id uuid, quantity integer, "
-            f"created_at timestamptz) LANGUAGE plpgsql AS $$ BEGIN {body}; END $$".encode()
+            "CREATE OR REPLACE FUNCTION ticketing.describe_purchase("
+            "option_id uuid, purchase_id uuid) RETURNS TABLE (id uuid, ticket_option_id uuid, "
+            "user_id uuid, quantity integer, created_at timestamptz, purchased_quantity integer, "
+            f"cancelled_at timestamptz) LANGUAGE plpgsql AS $$ BEGIN {body}; END $$".encode()
         )
 
     answer = await purchase(client, option, "return=representation", quantity=3)

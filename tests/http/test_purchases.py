@@ -330,9 +330,11 @@ async def test_an_unrecognized_outcome_is_not_answered_as_a_sale(
     with postgres.connect(database) as connection:
         connection.execute(
             sql.SQL(
-                "CREATE OR REPLACE FUNCTION ticketing.purchase_tickets(option_id uuid, "
-                "purchase_ids uuid[], user_ids uuid[], quantities integer[]) RETURNS text[] "
-                "LANGUAGE sql BEGIN ATOMIC SELECT array_fill({}::text, ARRAY[1]); END"
+                "CREATE OR REPLACE FUNCTION ticketing.try_purchase_tickets(option_id uuid, "
+                "purchase_ids uuid[], user_ids uuid[], quantities integer[], lock_wait_ms integer, "
+                "resend_ids uuid[] DEFAULT NULL, OUT outcomes text[], OUT details jsonb[]) "
+                "LANGUAGE sql "
+                "BEGIN ATOMIC SELECT array_fill({}::text, ARRAY[1]), NULL::jsonb[]; END"
             ).format(sql.Literal(outcome))
         )
 

@@ -180,7 +180,7 @@ async def test_a_connection_is_not_delayed_after_any_other_503(
                 await refused(wire, path, PURCHASE)
             await assert_works(wire)
 
-            superuser.execute("DROP FUNCTION ticketing.get_purchase(uuid, uuid)")
+            superuser.execute("DROP FUNCTION ticketing.describe_purchase(uuid, uuid)")
             await get_503(wire, f"{path}/{USER}")
             await assert_works(wire)
 

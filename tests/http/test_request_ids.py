@@ -11,6 +11,8 @@ from api import logs
 from loadtests.harness import postgres
 from tests.http.conftest import Client
 
+NOWHERE = "70b751fe-04dd-4dd1-8955-ab9b188ddb1f"
+
 GENERATED = re.compile(r"[0-9a-f]{32}")
 
 SENSIBLE = [
@@ -70,11 +72,11 @@ async def test_errors_carry_the_id_too(client: Client) -> None:
     for method, path, body, status in (
         ("GET", "/nothing", None, 404),
         ("DELETE", "/livez", None, 405),
-        ("HEAD", "/ticket_options", None, 405),
+        ("HEAD", f"/ticket_options/{NOWHERE}/holds/{NOWHERE}/purchase", None, 405),
         ("POST", "/ticket_options", b"{", 400),
         ("POST", "/ticket_options", b"{}", 422),
         ("POST", "/ticket_options", b" " * 70_000, 413),
-        ("GET", "/ticket_options/70b751fe-04dd-4dd1-8955-ab9b188ddb1f", None, 404),
+        ("GET", f"/ticket_options/{NOWHERE}", None, 404),
     ):
         headers = {"X-Request-ID": "mine"}
         answer = await client.request(method, path, raw_body=body, headers=headers)
@@ -102,9 +104,9 @@ async def test_a_failure_is_logged_with_the_id_of_its_answer(
     option = await client.new_option(allocation=10)
     with postgres.connect(database) as connection:
         connection.execute(
-            "CREATE OR REPLACE FUNCTION ticketing.get_ticket_options(option_ids uuid[]) "
-            'RETURNS TABLE (id uuid, name text, "desc" text, allocation integer) '
-            "LANGUAGE sql RETURN (1/0, NULL, NULL, NULL)"
+            "CREATE OR REPLACE FUNCTION ticketing.describe_ticket_options(option_ids uuid[]) "
+            'RETURNS TABLE (id uuid, name text, "desc" text, allocation integer, more json) '
+            "LANGUAGE sql RETURN (1/0, NULL, NULL, NULL, NULL)"
         )
 
     answer = await client.get(option, {"X-Request-ID": "find-me"})

@@ -50,11 +50,10 @@ class Buyer:
         finally:
             connection.close()
 
-    def new_option(self, allocation: int) -> str:
+    def new_option(self, allocation: int, **members: object) -> str:
         """Create a ticket option, and return its path."""
-        answer = self.send(
-            "POST", "/ticket_options", {"name": "a", "desc": "b", "allocation": allocation}
-        )
+        new = {"name": "a", "desc": "b", "allocation": allocation, **members}
+        answer = self.send("POST", "/ticket_options", new)
         assert answer.status == 201
         location = answer.headers["Location"]
         assert location

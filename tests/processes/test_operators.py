@@ -79,8 +79,23 @@ def test_the_audit_names_what_does_not_add_up(database: str) -> None:
     ended = run("audit", DATABASE_URL=database)
 
     assert ended.returncode == 1
-    assert f"{option} 'a': capacity 5, left 3, sold 0: 2 lost" in ended.stdout
+    assert f"{option} 'a': capacity 5, left 3, held 0, sold 0: tickets lost: 2" in ended.stdout
     assert "1 of 1 allocations are wrong." in ended.stdout
+
+
+def test_the_audit_names_what_is_of_no_option(database: str) -> None:
+    with connect(database) as superuser:
+        option = new_option(superuser, 5)
+        superuser.execute("SELECT ticketing.purchase_tickets(%s, %s, 2)", (option, USER))
+        superuser.execute("DELETE FROM ticketing_private.ticket_options")
+
+    ended = run("audit", DATABASE_URL=database)
+
+    assert ended.returncode == 1
+    assert ended.stdout == (
+        f"{option} None: capacity None, left None, held 0, sold 2: the ticket option is missing\n"
+        "1 of 0 allocations are wrong.\n"
+    )
 
 
 def test_a_missing_database_is_an_error_without_a_traceback() -> None:

@@ -33,3 +33,13 @@ def test_a_child_process_does_not_make_the_digits_of_its_parent() -> None:
     os.waitpid(pid, 0)
 
     assert os.read(reader, 32).decode() != ids.random_digits(32)
+
+
+def test_a_hold_and_a_purchase_with_one_key_have_different_ids() -> None:
+    option, user = ids.new_uuid(), ids.new_uuid()
+
+    hold = ids.hold_uuid(option, user, "a")
+
+    assert hold == ids.hold_uuid(option.upper(), user.upper(), "a")
+    assert hold != ids.purchase_uuid(option, user, "a")
+    assert len({hold, ids.hold_uuid(user, option, "a"), ids.hold_uuid(option, user, "b")}) == 3

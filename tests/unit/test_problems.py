@@ -10,7 +10,7 @@ import db
 from api import problems
 from api.database import errors
 from api.database.errors import DatabaseError, OverloadedError, RefusedError
-from api.database.store import BUSY
+from api.database.taking import BUSY, REFUSED_BEFORE
 from api.problems import Kind, MemberError, Problem
 
 KINDS = [kind for kind in vars(problems).values() if isinstance(kind, Kind)]
@@ -21,6 +21,12 @@ CONTRACT = {
     "not_found": 404,
     "method_not_allowed": 405,
     "sold_out": 409,
+    "not_on_sale": 409,
+    "limit_reached": 409,
+    "capacity_in_use": 409,
+    "hold_expired": 409,
+    "hold_released": 409,
+    "hold_purchased": 409,
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "invalid": 422,
@@ -83,6 +89,13 @@ def test_problems_do_not_share_their_headers() -> None:
         ("TK002", "sold_out"),
         ("TK003", "invalid"),
         ("TK004", "idempotency_key_reused"),
+        ("TK005", "not_on_sale"),
+        ("TK006", "limit_reached"),
+        ("TK007", "capacity_in_use"),
+        ("TK008", "hold_expired"),
+        ("TK009", "hold_released"),
+        ("TK010", "hold_purchased"),
+        ("TK011", "invalid"),
         ("40001", "overloaded"),
         ("40P01", "overloaded"),
         ("55P03", "overloaded"),
@@ -157,7 +170,7 @@ def test_only_what_our_functions_say_of_a_request_reaches_its_client(sqlstate: s
     problem = problems.problem_of(RefusedError(sqlstate.ljust(5, "0"), "ticketing_private"))
 
     assert problem is not None
-    assert (b"ticketing" in problem.body()) == (sqlstate == "TK003")
+    assert (b"ticketing" in problem.body()) == (sqlstate in ("TK003", "TK011"))
 
 
 def test_every_code_that_the_procedures_raise_has_an_answer() -> None:
@@ -166,7 +179,8 @@ def test_every_code_that_the_procedures_raise_has_an_answer() -> None:
         for path in (Path(db.__file__).parent / "procedures").glob("*.sql")
     )
 
-    raised = set(re.findall(r"ERRCODE = '(\w+)'", procedures))
+    # One that has a name is raised for a caller among the procedures.
+    raised = set(re.findall(r"ERRCODE = '(\w{5})'", procedures))
 
     assert raised
     assert raised <= set(problems.KIND_OF_SQLSTATE)
@@ -174,9 +188,17 @@ def test_every_code_that_the_procedures_raise_has_an_answer() -> None:
 
 def test_every_outcome_that_the_functions_return_is_known() -> None:
     returned: set[str] = set()
-    for name in ("decide_purchases", "purchase_tickets_of_one", "purchase_tickets_of_many"):
+    for name in (
+        "decide_purchases",
+        "purchase_holds_of_many",
+        "purchase_late_hold",
+        "take_tickets_of_many",
+        "take_tickets_of_one",
+    ):
         path = Path(db.__file__).parent / "procedures" / f"{name}.sql"
         body = path.read_text(encoding="utf-8").partition("BEGIN")[2]
-        returned.update(re.findall(r"(?:THEN|ELSE|:=|array_fill\()\s*'(\w+)'", body))
+        returned.update(re.findall(r"(?:THEN|ELSE|:=|RETURN|array_fill\()\s*'(\w+)'", body))
 
-    assert returned == {*problems.KIND_OF_OUTCOME, "created", "exists", BUSY}
+    among_themselves = {"late", "repeated", "special"}
+    answered = {*problems.KIND_OF_OUTCOME, "created", "exists", BUSY, REFUSED_BEFORE}
+    assert returned - among_themselves == answered - {"hold_purchased"}

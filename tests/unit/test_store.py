@@ -7,6 +7,7 @@ import pytest
 
 from api.database.calls import Database
 from api.database.errors import NotReadyError
+from api.database.rows import TicketOption
 from api.database.store import Store
 from api.ids import new_uuid
 from api.settings import Settings
@@ -53,22 +54,24 @@ async def test_nothing_is_called_before_the_check_has_passed_and_then_it_is_not_
         database, check, batch_size=batch_size, batch_options=batch_options
     ) as store:
         for call in (
-            lambda: store.create_ticket_option(option_id, "a", "", 10),
+            lambda: store.create_ticket_option(TicketOption(option_id, "a", "", 10)),
             lambda: store.get_ticket_option(option_id),
             lambda: store.purchase_tickets(option_id, new_uuid(), USER, 1),
             lambda: store.get_purchase(option_id, new_uuid()),
+            lambda: store.hold_tickets(option_id, new_uuid(), USER, 1, 600),
+            lambda: store.purchase_hold(option_id, new_uuid()),
         ):
             with pytest.raises(NotReadyError):
                 await call()
-        assert check.asked == 4
+        assert check.asked == 6
 
         check.is_ready = True
         # Nothing was stored.
         assert await store.get_ticket_option(option_id) is None
-        assert check.asked == 5
-        await store.create_ticket_option(option_id, "a", "", 10)
-        assert await store.purchase_tickets(option_id, new_uuid(), USER, 1) == "created"
+        assert check.asked == 7
+        await store.create_ticket_option(TicketOption(option_id, "a", "", 10))
+        assert await store.purchase_tickets(option_id, new_uuid(), USER, 1) == ("created", None)
         option = await store.get_ticket_option(option_id)
         assert option is not None
         assert option.allocation == 9
-        assert check.asked == 5
+        assert check.asked == 7
