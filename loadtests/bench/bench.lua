@@ -1,7 +1,7 @@
--- For wrk: sends requests to the paths in a file in turn, starting at a random one, and prints figures
--- that a program can read.
+-- For wrk: sends the requests in a file in turn, starting at a random one, and prints figures that a
+-- program can read. Each line is a method, a path and perhaps a JSON body.
 --
---     wrk ... --script bench.lua URL -- METHOD FILE [RATE]
+--     wrk ... --script bench.lua URL -- FILE [RATE]
 --
 -- With RATE, that many requests are sent per second, as long as there are connections that are not
 -- waiting for an answer. Without it, each connection sends its next request when it has its answer.
@@ -12,8 +12,7 @@ ffi.cdef[[
   int gettimeofday(struct timeval *, void *);
 ]]
 
-local paths, place, method = {}, 0, "GET"
-local body = '{"quantity": 1, "user_id": "406c1d05-bbb2-4e94-b183-7d208c2692e1"}'
+local requests, place = {}, 0
 local headers = {["Content-Type"] = "application/json"}
 local time = ffi.new("struct timeval")
 
@@ -23,14 +22,14 @@ local function now_ms()
 end
 
 function init(args)
-  method = args[1]
-  for line in io.lines(args[2]) do
-    paths[#paths + 1] = wrk.format(method, line, headers, method == "POST" and body or nil)
+  for line in io.lines(args[1]) do
+    local method, path, body = line:match("^(%S+) (%S+) ?(.*)$")
+    requests[#requests + 1] = wrk.format(method, path, headers, body ~= "" and body or nil)
   end
   math.randomseed(os.time())
-  place = math.random(#paths)
-  if args[3] then
-    local interval_ms, next_ms = 1e3 / tonumber(args[3]), now_ms()
+  place = math.random(#requests)
+  if args[2] then
+    local interval_ms, next_ms = 1e3 / tonumber(args[2]), now_ms()
     -- Whichever connection is free takes the next slot.
     function delay()
       local now = now_ms()
@@ -42,11 +41,11 @@ function init(args)
 end
 
 function request()
-  place = place % #paths + 1
-  return paths[place]
+  place = place % #requests + 1
+  return requests[place]
 end
 
-function done(summary, latency, requests)
+function done(summary, latency)
   print(string.format(
     '{"requests": %d, "seconds": %.3f, "p50_ms": %.3f, "p99_ms": %.3f, "refused": %d}',
     summary.requests, summary.duration / 1e6,
