@@ -22,6 +22,16 @@ from loadtests.faults import rig
 from loadtests.faults.disk import CannotMountError, small_disk
 from loadtests.faults.injections import ALL_FAULTS, DISK_FAULTS, STANDBY_FAULTS
 from loadtests.faults.rounds import Round, play_round
+from loadtests.proof.ledger import Kind
+
+CHANGING: dict[Kind, str] = {
+    "purchase": "purchases",
+    "hold": "holds",
+    "hold purchase": "purchases of holds",
+    "release": "releases",
+    "return": "returns",
+    "capacity": "changes of capacity",
+}
 
 
 def main() -> int:
@@ -110,9 +120,9 @@ def _print_summary(played: Sequence[Round], seconds: float) -> None:
     kinds = len({each.fault for each in played})
     print(f"\n{len(played)} faults of {kinds} kinds in {seconds:.0f} s.")
     print(f"{totals.total()} requests: {_in_words(totals)}.")
-    print(
-        f"{totals['purchase acknowledged']} purchases acknowledged: 0 lost, 0 doubled, 0 oversold."
-    )
+    acknowledged = [f"{totals[f'{kind} acknowledged']} {name}" for kind, name in CHANGING.items()]
+    print(f"Acknowledged: {', '.join(acknowledged)}.")
+    print("0 lost, 0 doubled, 0 returned twice, 0 oversold.")
 
 
 if __name__ == "__main__":

@@ -153,6 +153,7 @@ def _hold_locks(rig: Rig, sale: Sale, random: Random) -> None:
     sale.ledger.capacities.update(dict.fromkeys((*held, *others), 1_000_000))
     seed = random.randrange(1_000_000)
     noticed = Ledger()
+    noticed.capacities = dict.fromkeys(others, 1_000_000)
     with rig.connect() as locker, locker.transaction():
         locker.execute(
             "SELECT FROM ticketing_private.ticket_options WHERE id = ANY (%s::uuid[]) FOR UPDATE",
@@ -178,9 +179,11 @@ def _delete_option(rig: Rig, sale: Sale, random: Random) -> None:
             "SELECT FROM ticketing_private.ticket_options WHERE id = %s FOR UPDATE",
             (sale.deleted,),
         )
-        operator.execute(
-            "DELETE FROM ticketing_private.purchases WHERE ticket_option_id = %s", (sale.deleted,)
-        )
+        for table in ("returns", "purchases", "holds", "capacity_changes", "refused_resends"):
+            operator.execute(
+                f"DELETE FROM ticketing_private.{table} WHERE ticket_option_id = %s".encode(),
+                (sale.deleted,),
+            )
         operator.execute(
             "DELETE FROM ticketing_private.ticket_options WHERE id = %s", (sale.deleted,)
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import re
 import sys
@@ -17,35 +16,39 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from random import Random
 from typing import NamedTuple
 
 from tornado.httputil import HTTPHeaders
 
 from api.settings import Settings
+from loadtests.fuzz.generator import (
+    ALLOCATIONS,
+    GENERATED,
+    HOLDS,
+    OPTIONS,
+    PURCHASES,
+    USERS,
+    Generator,
+    Sent,
+)
 from loadtests.harness import postgres
 from tests.http.conftest import serving
-from tests.http.wire import in_chunks
-
-OPTIONS = [f"01a203f1-71ae-70aa-b502-{each:012d}" for each in range(4)]
-ALLOCATIONS = [1_000_000, 50, 0, 2_147_483_647]
-USERS = ["406c1d05-bbb2-4e94-b183-7d208c2692e1", "406C1D05-BBB2-4E94-B183-7D208C2692E2"]
-UNKNOWN = "0d96fd8c-6d43-4a3c-9c4e-1f2d0f6c0a11"
 
 _HAS_CONNECTION_LIST = re.compile(
     rb"(?i)\r\nconnection: [^\r]*(, |\r\n(.*\r\n)?connection: )", re.DOTALL
 )
 """Tornado's server does not parse a list, be it in one header or in several."""
 
-_TIME = re.compile(rb'"created_at":"[^"]*"')
+_TIME = re.compile(rb'"(created|expires|cancelled)_at":"[^"]*"')
 
+_GENERATED_ID = re.compile(
+    f"(?!{'|'.join([*OPTIONS, *PURCHASES, *HOLDS])})"
+    "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+)
+"""A UUID of version 7; those that are derived from a key have another."""
 
-class Sent(NamedTuple):
-    """A request."""
-
-    method: str
-    data: bytes
-    is_old: bool
+_CHANGING = re.compile(rb"/(purchases|holds)\b|ticket_options(\?|$)")
+"""Targets of what has times or generated ids in it."""
 
 
 class Got(NamedTuple):
@@ -55,253 +58,6 @@ class Got(NamedTuple):
     headers: dict[str, str]
     body: bytes
     closes: bool
-
-
-class Generator:
-    """Generates requests: the same ones for the same seed and answers."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = Random(seed)
-        self._purchases = [f"/ticket_options/{UNKNOWN}/purchases/{UNKNOWN}"]
-        self._etags = ['"none"']
-
-    def learn(self, got: Got) -> None:
-        """Use an answer's values in later requests."""
-        if "Etag" in got.headers:
-            self._etags = [*self._etags[-20:], got.headers["Etag"]]
-        if "Idempotent-Replayed" in got.headers:
-            # The id is derived from the key, so both sides have the same one.
-            self._purchases = [*self._purchases[-20:], got.headers["Location"]]
-
-    def request(self) -> Sent:
-        chance = self._random.random
-        path = self._path()
-        method = self._method(path)
-        body, content_type = self._body(path, method)
-        is_old = chance() < 0.1
-        lines = [f"{method} {path}{self._query()} HTTP/{'1.0' if is_old else '1.1'}"]
-        headers = [] if is_old and chance() < 0.5 else [self._host()]
-        headers += self._headers()
-        if content_type is not None:
-            headers.append(f"Content-Type: {content_type}")
-        if body or method in ("POST", "PUT", "PATCH") or chance() < 0.05:
-            if not is_old and chance() < 0.3:
-                headers.append("Transfer-Encoding: chunked")
-                body = in_chunks(
-                    body, self._random.choice([1, 7, 1_000, 100_000]) + len(body) // 99
-                )
-            else:
-                headers.append(f"Content-Length: {len(body)}")
-        self._random.shuffle(headers)
-        head = "\r\n".join([*lines, *headers, "", ""])
-        return Sent(method, head.encode("latin-1") + body, is_old)
-
-    def _path(self) -> str:
-        choose = self._random.choice
-        option = choose([*OPTIONS, *OPTIONS, OPTIONS[0].upper(), UNKNOWN, "1", OPTIONS[0] + "0"])
-        kinds = {
-            f"/ticket_options/{option}/purchases": 40,
-            f"/ticket_options/{option}": 25,
-            "/ticket_options": 10,
-            choose(self._purchases): 10,
-            choose(["/livez", "/readyz", "/openapi.json"]): 6,
-            choose(
-                [
-                    "/",
-                    "//",
-                    "/livez/",
-                    "//livez",
-                    "/%6civez",
-                    "/livez%00",
-                    "/ticket_options/",
-                    f"/ticket_options/{option}/",
-                    f"/ticket_options/{option}/purchases/",
-                    f"/ticket_options/{option}%20",
-                    f"/ticket_options/{option};a=b",
-                    f"/ticket_options/{option.replace('-', '')}",
-                    f"/ticket_options/{{{option}}}",
-                    f"/ticket_options/urn:uuid:{option}",
-                    f"/ticket_options/../ticket_options/{option}",
-                    f"/Ticket_Options/{option}",
-                    f"/ticket_options/{option}/purchases/{UNKNOWN}/x",
-                    "/openapi.json.",
-                    "/openapiXjson",
-                ]
-            ): 9,
-        }
-        return self._random.choices(list(kinds), list(kinds.values()))[0]
-
-    def _method(self, path: str) -> str:
-        usual = "POST" if path.endswith(("/purchases", "ticket_options")) else "GET"
-        others = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]
-        return usual if self._random.random() < 0.8 else self._random.choice(others)
-
-    def _query(self) -> str:
-        queries = ["?", "?x=1", "?a=b&c=d&a", "?=", "?%zz", "?x=%00", "?a?b", "?/livez", "?'\"<>"]
-        return self._random.choice(queries) if self._random.random() < 0.1 else ""
-
-    def _host(self) -> str:
-        return f"Host: {self._random.choice(['a', 'localhost:3000', '[::1]', '127.0.0.1', 'a.b'])}"
-
-    def _headers(self) -> list[str]:
-        choose = self._random.choice
-        long = "x" * choose([10, 255, 256, 1_000])
-        pools = {
-            "Idempotency-Key": (
-                0.3,
-                [
-                    "a",
-                    "b",
-                    '"a"',
-                    '"c d"',
-                    "",
-                    '"',
-                    '"a";b',
-                    "caf\u00e9",
-                    long,
-                    "a\tb",
-                    "a,b",
-                    '"\\""',
-                ],
-            ),
-            "Prefer": (
-                0.3,
-                [
-                    "return=representation",
-                    'return="representation"',
-                    "RETURN=Representation; x",
-                    "return=minimal",
-                    "respond-async, return=representation",
-                    "return=minimal, return=representation",
-                    "",
-                    ",",
-                    'x="a, return=representation"',
-                ],
-            ),
-            "If-None-Match": (
-                0.3,
-                ["*", "", "x", *self._etags, f"W/{self._etags[-1]}", f'"a", {self._etags[-1]}'],
-            ),
-            "If-Match": (0.03, ["*", '"x"']),
-            "If-Modified-Since": (0.03, ["Sun, 01 Jan 2096 00:00:00 GMT", "x"]),
-            "Range": (0.03, ["bytes=0-4", "bytes=x"]),
-            "Content-Encoding": (0.05, ["gzip", "identity", "IDENTITY", "", "gzip, identity"]),
-            "X-Request-ID": (0.2, ["mine", "a b", "", "x" * 129, "caf\u00e9", "a/b:c", "<script>"]),
-            "Connection": (
-                0.2,
-                ["close", "keep-alive", "Close", "close, TE", "TE", "keep-alive, x"],
-            ),
-            "Expect": (0.03, ["something"]),
-            "Accept": (0.1, ["text/html", "application/json;q=0", "*/*"]),
-            "Accept-Encoding": (0.1, ["gzip", "br"]),
-            "Accept-Language": (0.02, ["de"]),
-            "Cookie": (0.1, ["a=b", "; ;", "a=\u00e9", "_xsrf=1"]),
-            "Origin": (0.05, ["http://a"]),
-            "X-HTTP-Method-Override": (0.02, ["DELETE"]),
-            "X-Forwarded-For": (0.02, ["1.2.3.4", "x"]),
-            "X-Xsrftoken": (0.02, ["1"]),
-            "TE": (0.02, ["trailers"]),
-            "X": (0.1, ["", "\u00ff", long]),
-        }
-        lines = []
-        for name, (probability, values) in pools.items():
-            while self._random.random() < probability:
-                lines.append(
-                    f"{choose([name, name, name.lower(), name.upper()])}: {choose(values)}"
-                )
-        return lines
-
-    def _body(self, path: str, method: str) -> tuple[bytes, str | None]:
-        choose, chance = self._random.choice, self._random.random
-        if method in ("GET", "HEAD", "OPTIONS", "TRACE") and chance() < 0.95:
-            return b"", None
-        content_type: str | None = "application/json"
-        if chance() < 0.1:
-            content_type = choose(
-                [
-                    None,
-                    "",
-                    "text/plain",
-                    "application/json; charset=utf-8",
-                    "APPLICATION/JSON",
-                    "application/merge-patch+json",
-                    "application/x-www-form-urlencoded",
-                    "multipart/form-data",
-                    "multipart/form-data; boundary=x",
-                    "application/json, text/plain",
-                    "\u00ff",
-                ]
-            )
-        if chance() < 0.1:
-            return self._not_an_object(), content_type
-        members = self._purchase() if path.endswith("/purchases") else self._option()
-        for name in list(members):
-            if chance() < 0.05:
-                members[name] = choose(
-                    [
-                        None,
-                        True,
-                        2.5,
-                        -1,
-                        0,
-                        1,
-                        2**31,
-                        2**70,
-                        "",
-                        "2",
-                        "\0",
-                        "x" * 300,
-                        [],
-                        {},
-                        1e300,
-                    ]
-                )
-            if chance() < 0.02:
-                del members[name]
-        if chance() < 0.1:
-            members["more"] = [{"a": 1}]
-        if chance() < 0.03:
-            members["more"] = "x" * choose([60_000, 65_300, 65_536, 70_000, 400_000])
-        return json.dumps(members, ensure_ascii=chance() < 0.5).encode(), content_type
-
-    def _purchase(self) -> dict[str, object]:
-        choose = self._random.choice
-        return {"quantity": choose([1, 1, 2, 3, 51, 2_147_483_647]), "user_id": choose(USERS)}
-
-    def _option(self) -> dict[str, object]:
-        choose = self._random.choice
-        return {
-            "name": choose(["example", " ", "\u00e9\u4e2d\U0001f600", "x" * 255]),
-            "desc": choose(["", "d", "x" * 10_000, "\u2028"]),
-            "allocation": choose([0, 1, 100, 2_147_483_647]),
-        }
-
-    def _not_an_object(self) -> bytes:
-        bodies = [
-            b"",
-            b" ",
-            b"{",
-            b"{}",
-            b"[]",
-            b"null",
-            b"1",
-            b'"x"',
-            b"\xff",
-            b"\xef\xbb\xbf{}",
-            b"{} {}",
-            b'{"quantity":1e400}',
-            b'{"quantity":01}',
-            b'{"quantity":NaN}',
-            b'{"user_id":"\\ud800"}',
-            b'{"user_id":"\\u0000"}',
-            b'{"quantity":1,"quantity":2}',
-            b"[" * 10_000,
-            b'{"a":' * 10_000,
-            b"a=b&c=d",
-            b"--x\r\n\r\n--x--",
-            "{}".encode("utf-16"),
-        ]
-        return self._random.choice(bodies)
 
 
 class Side:
@@ -359,21 +115,15 @@ def _normalized(sent: Sent, got: Got) -> Got:
     del headers["Date"]
     if re.fullmatch("[0-9a-f]{32}", headers["X-Request-Id"]):
         headers["X-Request-Id"] = "generated"
-    if b"/purchases/" in sent.data.partition(b"\r\n")[0] or _TIME.search(body):
+    if _CHANGING.search(sent.data.split(b" ", 2)[1]) or _TIME.search(body):
         # The time has no trailing zeros, so its length varies.
         body = _TIME.sub(b"at", body)
         headers.pop("Content-Length", None)
         headers.pop("Etag", None)
-    if status == 201 and "Location" in headers and not _is_derived(sent, headers):
-        new_id = headers["Location"].rpartition("/")[2]
-        headers["Location"] = headers["Location"].replace(new_id, "generated")
-        body = body.replace(new_id.encode(), b"generated")
+    for name in {"Location", "Link"} & headers.keys():
+        headers[name] = _GENERATED_ID.sub(GENERATED, headers[name])
+    body = _GENERATED_ID.sub(GENERATED, body.decode("latin-1")).encode("latin-1")
     return Got(status, headers, body, closes)
-
-
-def _is_derived(sent: Sent, headers: dict[str, str]) -> bool:
-    """Whether the new id is derived from the request."""
-    return "/purchases/" in headers["Location"] and b"idempotency-key" in sent.data.lower()
 
 
 def difference(sent: Sent, lane: Got, plain: Got) -> str | None:
@@ -410,7 +160,7 @@ async def compare(lane: str, plain: str, count: int, seed: int) -> list[Finding]
     async with AsyncExitStack() as stack:
         sides = []
         for conninfo, fast_lane in ((lane, "on"), (plain, "off")):
-            _insert_options(conninfo)
+            _insert_rows(conninfo)
             served = await stack.enter_async_context(
                 serving(conninfo, Settings(fast_lane=fast_lane))
             )
@@ -422,18 +172,29 @@ async def compare(lane: str, plain: str, count: int, seed: int) -> list[Finding]
             differs = difference(sent, on_lane, on_plain)
             if differs is not None:
                 found.append(Finding(sent, differs))
-            generator.learn(on_lane)
+            generator.learn(on_lane.headers)
         for side in sides:
             await side.close()
     return found
 
 
-def _insert_options(conninfo: str) -> None:
+def _insert_rows(conninfo: str) -> None:
+    """The options, and what the first of them has."""
     with postgres.connect(conninfo) as connection:
         for option, allocation in zip(OPTIONS, ALLOCATIONS, strict=True):
             connection.execute(
                 "SELECT ticketing.create_ticket_option('example', '', %s, %s)",
                 (allocation, option),
+            )
+        for purchase in PURCHASES:
+            connection.execute(
+                "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid, 3, %s::uuid)",
+                (OPTIONS[0], USERS[0], purchase),
+            )
+        for hold in HOLDS:
+            connection.execute(
+                "SELECT ticketing.hold_tickets(%s::uuid, %s::uuid, 3, 86400, %s::uuid)",
+                (OPTIONS[0], USERS[0], hold),
             )
 
 

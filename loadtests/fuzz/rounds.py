@@ -32,9 +32,11 @@ ALLOCATIONS = {
     "00000000-0000-4000-8000-000000000002": 100,
     "00000000-0000-4000-8000-000000000003": 0,
 }
-"""The options on sale, and their tickets. The configuration names these, and the purchase."""
+"""The options on sale, and their tickets. The configuration names these, and what they have."""
 
-PURCHASE = "00000000-0000-4000-8000-000000000004"
+PURCHASES = [f"00000000-0000-4000-8000-00000000000{each}" for each in (4, 5, 6)]
+HOLDS = [f"00000000-0000-4000-8000-00000000000{each}" for each in (7, 8, 9)]
+"""What each option has that has tickets: a key begins with the option's id."""
 
 
 class FindingError(Exception):
@@ -70,17 +72,23 @@ def play_round(
 
 
 def _fill(conninfo: str) -> None:
-    """Create the options and the purchase that requests refer to, besides those they create."""
+    """Create what requests refer to, besides what they create."""
     with postgres.connect(conninfo) as connection:
         for option, allocation in ALLOCATIONS.items():
             connection.execute(
                 "SELECT ticketing.create_ticket_option('a', 'b', %s::integer, %s)",
                 (allocation, option),
             )
-        connection.execute(
-            "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid, 2, %s::uuid)",
-            (next(iter(ALLOCATIONS)), PURCHASE, PURCHASE),
-        )
+            for purchase in PURCHASES if allocation else ():
+                connection.execute(
+                    "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid, 20, %s::uuid)",
+                    (option, purchase, purchase),
+                )
+            for hold in HOLDS if allocation else ():
+                connection.execute(
+                    "SELECT ticketing.hold_tickets(%s::uuid, %s::uuid, 2, 86400, %s::uuid)",
+                    (option, hold, hold),
+                )
 
 
 def _run(url: str, phases: str, seed: int, examples: int) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import http.client
 import io
+import select
 import socket
 import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadtests.onsale.buyers import Answer, Request
+from loadtests.onsale.requests import Request
+from loadtests.onsale.visits import Answer
 from loadtests.proof.ledger import NO_ANSWER
 
 TIMEOUT_SECONDS = 15.0
@@ -63,6 +65,10 @@ class Connection:
         self._http.close()
 
     def _connect(self) -> None:
+        if self._http.sock is not None and _has_ended(self._http.sock):
+            # As HTTP clients do: the service may close a connection that is idle, as it does when
+            # it ends. Nothing has been sent on it since.
+            self.close()
         deadline = time.monotonic() + self._patience_seconds
         while self._http.sock is None:
             try:
@@ -71,6 +77,11 @@ class Connection:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RECONNECT_SECONDS)
+
+
+def _has_ended(idle: socket.socket) -> bool:
+    """Whether the other side has closed a connection on which nothing is under way."""
+    return bool(select.select([idle], [], [], 0)[0])
 
 
 class _Response(http.client.HTTPResponse):

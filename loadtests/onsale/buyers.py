@@ -1,63 +1,48 @@
-"""How buyers behave in an on-sale, independent of what carries their requests.
-
-A visit is a generator: it yields requests and is sent their answers. `play` drives it.
-"""
+"""How buyers behave in an on-sale."""
 
 from __future__ import annotations
 
-import json
-import time
 import uuid
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from random import Random
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger, now
+from loadtests.onsale import requests
+from loadtests.onsale.requests import Request
+from loadtests.onsale.visits import Answer, Visit, settled
 
 QUANTITY_MAX = 8
 
-RETRIES_MAX = 50
-"""How often a buyer with an Idempotency-Key retries a purchase whose outcome is unknown."""
 
-NO_QUANTITIES: list[object] = [0, -1, "2", True, 2.5, 2**31, None, [], 10**400]
-
-JSON = {"Content-Type": "application/json"}
-
-
-class Request(NamedTuple):
-    """What a buyer sends.
+class Habits(NamedTuple):
+    """What buyers do beside purchasing; each a part of those who could, from 0 to 1.
 
     Attributes:
-        name: what a report calls requests of this kind.
-        expected: the statuses that the contract allows, apart from 503.
-        pause_seconds: how long the buyer waits before sending it.
+        hold: hold tickets first. Then they purchase the hold, in time or too late, release it, or
+            let it run out.
+        give_back: give back some or all of what they purchased.
+        expires_in_seconds: how long a hold may run, from and to.
     """
 
-    name: str
-    kind: Literal["read", "purchase", "nonsense"]
-    method: str
-    path: str
-    option_id: str
-    expected: frozenset[int]
-    user_id: str | None = None
-    quantity: int | None = None
-    headers: Mapping[str, str] = {}
-    body: bytes | None = None
-    pause_seconds: float = 0.0
+    hold: float = 0.0
+    give_back: float = 0.0
+    expires_in_seconds: tuple[int, int] = (1, 1)
 
 
-class Answer(NamedTuple):
-    """The answer; the status is `NO_ANSWER` if there was none."""
-
-    status: int
-    headers: Mapping[str, str] = {}
-    body: bytes = b""
+PURCHASE_ONLY = Habits()
 
 
-Visit = Generator[Request, Answer, None]
+class _Purchase(NamedTuple):
+    """Tickets that a buyer has."""
+
+    id: str
+    quantity: int
 
 
-def visit(option_id: str, random: Random) -> Visit:
+_Purchasing = Generator[Request, Answer, "_Purchase | None"]
+
+
+def visit(option_id: str, random: Random, habits: Habits = PURCHASE_ONLY) -> Visit:
     """A buyer looks at an option, purchases tickets, and leaves.
 
     Most look first, some look again afterwards, and some send nonsense. Two in three have an
@@ -65,128 +50,85 @@ def visit(option_id: str, random: Random) -> Visit:
     """
     user_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
     if random.random() < 0.05:
-        yield _nonsense(option_id, user_id, random)
+        yield requests.nonsense(option_id, user_id, random)
         return
     if random.random() < 0.6:
-        yield _read(option_id)
+        yield requests.read(option_id)
     quantity = random.randint(1, QUANTITY_MAX)
-    if random.random() < 1 / 3:
-        yield _purchase(option_id, user_id, quantity)
-        return
+    key = user_id if random.random() < 2 / 3 else None
+    if random.random() < habits.hold:
+        expires_in_seconds = random.randint(*habits.expires_in_seconds)
+        held = requests.hold(option_id, user_id, quantity, expires_in_seconds, key)
+        purchased = yield from _hold_first(held, random)
+    else:
+        purchased = yield from _purchase(option_id, user_id, quantity, key, random)
+    if purchased is not None and random.random() < habits.give_back:
+        yield from _give_back(option_id, user_id, purchased, random)
+    if key is not None and random.random() < 0.2:
+        yield requests.read(option_id)
 
-    purchase = _purchase(option_id, user_id, quantity, key=user_id)
-    answer = yield purchase
-    for _ in range(RETRIES_MAX):
-        if answer.status != NO_ANSWER and answer.status < 500:
-            break
-        answer = yield purchase._replace(pause_seconds=random.uniform(0.1, 0.3))
+
+def _take(request: Request, random: Random) -> Generator[Request, Answer, Answer]:
+    """Send a request for tickets, again until the outcome is known if it has a key."""
+    if "Idempotency-Key" not in request.headers:
+        return (yield request)
+    answer = yield from settled(request, random)
     if answer.status == 201 and random.random() < 0.1:
-        yield purchase._replace(expected=frozenset({201}))
-    if answer.status == 201 and random.random() < 0.02:
-        other = _purchase(option_id, user_id, quantity % QUANTITY_MAX + 1, key=user_id)
+        yield request._replace(expected=frozenset({201}))
+    return answer
+
+
+def _purchase(
+    option_id: str, user_id: str, quantity: int, key: str | None, random: Random
+) -> _Purchasing:
+    answer = yield from _take(requests.purchase(option_id, user_id, quantity, key), random)
+    if answer.status != 201 or answer.id is None:
+        return None
+    if key is not None and random.random() < 0.02:
+        other = requests.purchase(option_id, user_id, quantity % QUANTITY_MAX + 1, key)
         yield other._replace(kind="nonsense", name="key reused", expected=frozenset({422}))
-    if random.random() < 0.2:
-        yield _read(option_id)
+    return _Purchase(answer.id, quantity)
 
 
-def play(visit: Visit, send: Callable[[Request], Answer], ledger: Ledger) -> None:
-    """Play a visit to its end, and record every request and its answer.
-
-    A request that raises, or that is interrupted because the run is over, is recorded as unknown.
-    """
-    try:
-        request = next(visit)
-        while True:
-            if request.pause_seconds:
-                time.sleep(request.pause_seconds)
-            sent_at = now()
-            answer = Answer(NO_ANSWER)
-            try:
-                answer = send(request)
-            finally:
-                ledger.entries.append(_entry(request, answer, sent_at, ledger))
-            request = visit.send(answer)
-    except StopIteration:
-        return
-
-
-def _read(option_id: str) -> Request:
-    path = f"/ticket_options/{option_id}"
-    return Request("look", "read", "GET", path, option_id, frozenset({200}))
-
-
-def _purchase(option_id: str, user_id: str, quantity: int, key: str | None = None) -> Request:
-    return Request(
-        "purchase",
-        "purchase",
-        "POST",
-        f"/ticket_options/{option_id}/purchases",
-        option_id,
-        frozenset({201, 409}),
-        user_id,
-        quantity,
-        JSON if key is None else {**JSON, "Idempotency-Key": f'"{key}"'},
-        json.dumps({"quantity": quantity, "user_id": user_id}).encode(),
-    )
+def _hold_first(held: Request, random: Random) -> _Purchasing:
+    """Hold tickets. Six in ten pay, two of ten release it, one pays too late, one lets it be."""
+    answer = yield from _take(held, random)
+    if answer.status != 201 or answer.id is None:
+        return None
+    hold_id, what = answer.id, random.random()
+    assert held.quantity is not None
+    assert held.expires_in_seconds is not None
+    if what < 0.7:
+        pays_after = random.uniform(0, 0.2) + (held.expires_in_seconds if what < 0.1 else 0)
+        paid = requests.purchase_of_hold(held, hold_id)
+        answer = yield from settled(paid._replace(pause_seconds=pays_after), random)
+        if answer.status != 201:
+            return None
+        if random.random() < 0.1:
+            yield paid._replace(expected=frozenset({201}))
+        if random.random() < 0.1:
+            late = requests.release(held, hold_id)
+            yield late._replace(kind="nonsense", name="release too late", expected=frozenset({409}))
+        return _Purchase(hold_id, held.quantity)
+    if what < 0.9:
+        yield from _twice(requests.release(held, hold_id), random)
+    return None
 
 
-def _nonsense(option_id: str, user_id: str, random: Random) -> Request:
-    """A purchase that must be refused, however many tickets are left."""
-    sensible = _purchase(option_id, user_id, 1)._replace(
-        kind="nonsense", name="nonsense", quantity=None, expected=frozenset({422})
-    )
-    if random.random() < 0.5:
-        members = {"quantity": random.choice(NO_QUANTITIES), "user_id": user_id}
-        return sensible._replace(body=json.dumps(members).encode())
-    body = sensible.body
-    assert body is not None
-    nowhere = f"/ticket_options/{uuid.UUID(int=random.getrandbits(128), version=4)}/purchases"
-    return random.choice(
-        [
-            sensible._replace(body=b"{}"),
-            sensible._replace(body=body[:-1], expected=frozenset({400})),
-            sensible._replace(body=b"\xff" + body, expected=frozenset({400})),
-            sensible._replace(body=body + b" " * 70_000, expected=frozenset({413})),
-            sensible._replace(headers={"Content-Type": "text/plain"}, expected=frozenset({415})),
-            sensible._replace(
-                headers={**JSON, "Idempotency-Key": "k" * 256}, expected=frozenset({400})
-            ),
-            sensible._replace(path=nowhere, expected=frozenset({404})),
-            sensible._replace(method="PUT", expected=frozenset({405})),
-        ]
-    )
+def _give_back(option_id: str, user_id: str, purchased: _Purchase, random: Random) -> Visit:
+    """Give back some or all, and sometimes the rest afterwards."""
+    has = purchased.quantity
+    while has and random.random() < 0.7:
+        has = random.randrange(has)
+        back = requests.give_back(option_id, user_id, purchased.id, has)
+        answer = yield from _twice(back, random)
+        if answer.status not in back.expected:
+            return
 
 
-def _entry(request: Request, answer: Answer, sent_at: float, ledger: Ledger) -> Entry:
-    status, answered_at = answer.status, now()
-    code = purchase_id = left = None
-    is_expected = status in request.expected or status in (NO_ANSWER, 503)
-    if status == 404 and request.option_id in ledger.deleted:
-        is_expected = True
-    try:
-        if status == NO_ANSWER:
-            pass
-        elif status >= 400:
-            code = json.loads(answer.body)["code"]
-        elif request.kind == "read":
-            left = json.loads(answer.body)["allocation"]
-        elif status == 201:
-            path, _, name = answer.headers["Location"].rpartition("/")
-            purchase_id = str(uuid.UUID(name))
-            is_expected = is_expected and path == request.path
-    except (ValueError, KeyError, TypeError, AttributeError):
-        is_expected = False
-    return Entry(
-        request.kind,
-        request.option_id,
-        request.user_id,
-        request.quantity,
-        sent_at,
-        answered_at,
-        status,
-        code,
-        purchase_id,
-        left,
-        ledger.source,
-        is_expected,
-    )
+def _twice(request: Request, random: Random) -> Generator[Request, Answer, Answer]:
+    """Settle a request; one in four sends it once more, which changes nothing."""
+    answer = yield from settled(request, random)
+    if answer.status in request.expected and random.random() < 0.25:
+        yield request
+    return answer

@@ -28,7 +28,8 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from loadtests.harness.connection import TIMEOUT_SECONDS, Connection
 from loadtests.onsale import buyers, page, report, sales, verdict
-from loadtests.onsale.buyers import Answer, Request
+from loadtests.onsale.requests import Request
+from loadtests.onsale.visits import Answer, play
 from loadtests.onsale.worker_ledgers import Outbox, WorkerLedgers
 from loadtests.proof.ledger import Ledger
 
@@ -130,7 +131,7 @@ class Buyer(User):
             gevent.sleep(1)  # Crowd is about to stop this buyer
             return
         option_id = on_sale.sale.choose(on_sale.option_ids, self.choices)
-        buyers.play(buyers.visit(option_id, self.choices), self.send, on_sale.ledger)
+        play(buyers.visit(option_id, self.choices, on_sale.sale.habits), self.send, on_sale.ledger)
         gevent.sleep(self.choices.uniform(*on_sale.sale.pause_seconds))
         # Not Locust's own wait_time: a user that is waiting when the test ends is killed, and may
         # by then have sent the first request of the next visit.

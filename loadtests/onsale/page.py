@@ -13,7 +13,7 @@ from loadtests.onsale import charts, timeline
 from loadtests.onsale.charts import Bar, Line
 from loadtests.onsale.timeline import Latencies, Timeline
 from loadtests.onsale.verdict import Verdict
-from loadtests.proof.ledger import Ledger
+from loadtests.proof.ledger import TAKES, Kind, Ledger
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -21,7 +21,19 @@ BREACHES_SHOWN_MAX = 100
 
 OPTIONS_SHOWN_MAX = 10
 
-KINDS = {"read": "reads", "purchase": "purchases", "nonsense": "nonsense"}
+KINDS: dict[Kind, str] = {
+    "read": "reads",
+    "purchase": "purchases",
+    "hold": "holds",
+    "hold purchase": "purchases of holds",
+    "release": "releases",
+    "return": "returns",
+    "capacity": "changes of capacity",
+    "nonsense": "nonsense",
+}
+"""The kinds of requests, as the page calls them."""
+
+HELD = '<span class="green">held, according to buyers</span>'
 
 OUTCOMES = {"acknowledged": "blue", "refused": "grey", "unknown": "red"}
 """The outcomes, with their colours."""
@@ -40,6 +52,7 @@ def render(verdict: Verdict) -> str:
         begun=_begun(ledger),
         wrong=_wrong(verdict),
         figures=_figures(ledger, course),
+        held=HELD if _has_holds(ledger) else "",
         tickets=_tickets_chart(ledger, course),
         requests=_requests_chart(course),
         latencies=_latencies_chart(course),
@@ -94,21 +107,34 @@ def _figures(ledger: Ledger, course: Timeline) -> str:
         f"requests in {course.seconds:.0f} s": f"{requests:,}",
         "requests per second": f"{requests / course.seconds:,.0f}",
     }
+    if _has_holds(ledger):
+        figures |= {
+            "holds acknowledged": f"{totals['hold acknowledged']:,}",
+            "holds purchased": f"{totals['hold purchase acknowledged']:,}",
+            "holds released": f"{totals['release acknowledged']:,}",
+        }
     return "\n".join(f"<div><b>{value}</b> {escape(name)}</div>" for name, value in figures.items())
 
 
 def _tickets_chart(ledger: Ledger, course: Timeline) -> str:
     on_sale = sum(ledger.capacities.values())
+    lines = [
+        Line("grey dashed", [(0, on_sale), (course.seconds, on_sale)]),
+        Line("orange", course.left()),
+        Line("blue", course.sold()),
+    ]
+    if _has_holds(ledger):
+        lines.append(Line("green", course.held()))
     return charts.line_chart(
-        [
-            Line("grey dashed", [(0, on_sale), (course.seconds, on_sale)]),
-            Line("orange", course.left()),
-            Line("blue", course.sold()),
-        ],
+        lines,
         seconds=course.seconds,
         unit="tickets",
-        label="Tickets sold and tickets left, over the course of the sale",
+        label="Tickets sold, held and left, over the course of the sale",
     )
+
+
+def _has_holds(ledger: Ledger) -> bool:
+    return any(each.kind == "hold" for each in ledger.entries)
 
 
 def _requests_chart(course: Timeline) -> str:
@@ -161,6 +187,8 @@ def _totals_table(ledger: Ledger) -> str:
     rows = []
     for kind, name in KINDS.items():
         counts = [totals[f"{kind} {outcome}"] for outcome in OUTCOMES]
+        if not any(counts):
+            continue
         rows.append((name, *(f"{count:,}" for count in [*counts, sum(counts)])))
     return _table(["Requests", *OUTCOMES, "all"], rows, numbers_from=1)
 
@@ -177,14 +205,9 @@ def _options_table(ledger: Ledger) -> str:
     sold: Counter[str] = Counter()
     left = dict(ledger.capacities)
     for option_id, entries in ledger.by_option().items():
-        asked = {each.user_id: each for each in entries if each.kind == "purchase"}
-        told = {
-            each.user_id: each.quantity or 0
-            for each in entries
-            if each.kind == "purchase" and each.outcome == "acknowledged"
-        }
+        asked = {each.user_id: each for each in entries if each.kind in TAKES}
         wanted[option_id] = sum(each.quantity or 0 for each in asked.values())
-        sold[option_id] = sum(told.values())
+        sold[option_id] = sum(change for _, change in timeline.sold(entries))
         reads = [each for each in entries if each.left is not None]
         if reads:
             left[option_id] = max(reads, key=lambda each: each.answered_at).left or 0

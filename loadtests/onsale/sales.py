@@ -9,7 +9,8 @@ from random import Random
 from typing import NamedTuple
 
 from loadtests.harness.connection import Connection
-from loadtests.onsale.buyers import JSON
+from loadtests.onsale.buyers import PURCHASE_ONLY, Habits
+from loadtests.onsale.requests import JSON
 
 
 class Offer(NamedTuple):
@@ -35,6 +36,7 @@ class Sale(NamedTuple):
         buyers: the maximum at a time.
         arrival: the part of the sale over which they arrive one by one; 0 if all come at once.
         pause_seconds: how long a place in the crowd stays empty between buyers, from and to.
+        habits: what the buyers do beside purchasing.
     """
 
     offers: tuple[Offer, ...]
@@ -42,6 +44,7 @@ class Sale(NamedTuple):
     buyers: int
     arrival: float
     pause_seconds: tuple[float, float]
+    habits: Habits = PURCHASE_ONLY
 
     def buyers_at(self, seconds: float) -> int | None:
         """The number of buyers that many seconds after the sale opened; None once it is over."""
@@ -94,6 +97,15 @@ SALES = {
         buyers=80,
         arrival=0,
         pause_seconds=(0, 0.1),
+    ),
+    # Buyers who hold tickets and then pay, or not, for as many as come back again and again.
+    "checkout": Sale(
+        offers=(Offer(options=2, tickets_per_second=200, share=1.0),),
+        seconds=20,
+        buyers=80,
+        arrival=0.2,
+        pause_seconds=(0, 0.1),
+        habits=Habits(hold=0.9, give_back=0.2, expires_in_seconds=(1, 3)),
     ),
 }
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger
+from loadtests.proof.changes import by_user
+from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger, attempts, settled
 
 Points = list[tuple[float, float]]
 
@@ -67,13 +68,11 @@ class Timeline:
 
     def sold(self) -> Points:
         """Tickets that buyers had been told were theirs, at each moment."""
-        told: dict[str | None, Entry] = {}
-        for entry in sorted(self._ledger.entries, key=lambda entry: entry.answered_at):
-            if entry.kind == "purchase" and entry.outcome == "acknowledged":
-                told.setdefault(entry.user_id, entry)
-        return self._adding_up(
-            0, ((entry.answered_at, entry.quantity or 0) for entry in told.values())
-        )
+        return self._adding_up(0, sold(self._ledger.entries))
+
+    def held(self) -> Points:
+        """Tickets that buyers had been told were held for them, at each moment."""
+        return self._adding_up(0, held(self._ledger.entries))
 
     def left(self) -> Points:
         """Tickets left of all options, by the latest read of each, at each moment."""
@@ -104,11 +103,43 @@ class Timeline:
 
     def _adding_up(self, start: float, changes: Iterable[tuple[float, float]]) -> Points:
         times, values = [], [start]
-        for at, change in changes:
+        for at, change in sorted(changes):
             times.append(at - self._start)
             values.append(values[-1] + change)
         moments = [self.seconds * number / MOMENTS for number in range(MOMENTS + 1)]
         return [(moment, values[bisect_right(times, moment)]) for moment in moments]
+
+
+def sold(entries: Iterable[Entry]) -> Iterator[tuple[float, int]]:
+    """When buyers were told that they have how many tickets more, or fewer."""
+    for own in by_user(entries).values():
+        quantity = 0
+        for entry in first_acknowledged(own):
+            if entry.kind in ("purchase", "hold purchase", "return"):
+                has = entry.quantity or 0
+                yield entry.answered_at, has - quantity
+                quantity = has
+
+
+def held(entries: Iterable[Entry]) -> Iterator[tuple[float, int]]:
+    """When how many tickets more, or fewer, were held, as far as buyers were told."""
+    for own in by_user(entries).values():
+        told = {entry.kind: entry for entry in first_acknowledged(own)}
+        if "hold" in told:
+            hold = told["hold"]
+            quantity = hold.quantity or 0
+            ends = [told[kind].answered_at for kind in ("hold purchase", "release") if kind in told]
+            yield hold.answered_at, quantity
+            yield min([hold.answered_at + (hold.expires_in_seconds or 0), *ends]), -quantity
+
+
+def first_acknowledged(entries: Iterable[Entry]) -> list[Entry]:
+    """Of each thing that was asked for, the request that was acknowledged first."""
+    return [
+        next(each for each in sends if each.outcome == "acknowledged")
+        for sends in attempts(entries)
+        if settled(sends) == "acknowledged"
+    ]
 
 
 def latencies(entries: Iterable[Entry]) -> Latencies | None:

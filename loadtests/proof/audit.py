@@ -70,21 +70,22 @@ def _wrongly_stored(ledger: Ledger, operator_conninfo: str) -> Iterator[Breach]:
         if option_id not in ledger.deleted
     }
     asked = [
-        entry
-        for entry in ledger.entries
-        if entry.user_id is not None and entry.option_id in capacities
+        entry for entry in ledger.entries if entry.kind != "read" and entry.option_id in capacities
     ]
     parameters: dict[str, list[Any]] = {
         "capacity_option_ids": list(capacities),
         "capacities": list(capacities.values()),
+        "kinds": [entry.kind for entry in asked],
         "option_ids": [entry.option_id for entry in asked],
         "user_ids": [entry.user_id for entry in asked],
         "quantities": [entry.quantity for entry in asked],
         "outcomes": [entry.outcome for entry in asked],
-        "purchase_ids": [entry.purchase_id for entry in asked],
+        "ids": [entry.id for entry in asked],
     }
     with psycopg.connect(operator_conninfo) as operator:
         # The planner cannot see into the arrays, and might assume that they are small.
         operator.execute("SET enable_nestloop = off")
+        # What is ruled out looks so expensive that all the rest would be compiled, for seconds.
+        operator.execute("SET jit = off")
         for sentence, option_id, details in operator.execute(AUDIT.read_bytes(), parameters):
             yield Breach(sentence, str(option_id), details)

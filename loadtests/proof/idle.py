@@ -6,10 +6,10 @@ import time
 
 import psycopg
 
-from loadtests.proof.ledger import Ledger, now
+from loadtests.proof.ledger import Ledger, attempts, now, settled
 
 GIVES_UP_SECONDS = 16.0
-"""How long the service may go on working on a purchase whose buyer has no answer: the default
+"""How long the service may go on working on a request that has no answer: the default
 REQUEST_TIMEOUT_SECONDS, plus STATEMENT_TIMEOUT_SECONDS for a call that is then in flight."""
 
 POLL_SECONDS = 0.1
@@ -25,9 +25,9 @@ _BUSY = """
 
 
 def wait_until_idle(ledger: Ledger, operator_conninfo: str) -> None:
-    """Wait until no purchase that was sent can still be stored.
+    """Wait until nothing that was sent can still be stored.
 
-    A purchase that was answered is finished, even if only its last retry was. Any other may still
+    A request that was answered is finished, even if only its last retry was. Any other may still
     be waiting in the service or in the database. Both give up after a time, measured by the
     senders' clocks, which should be close to this one.
 
@@ -35,11 +35,8 @@ def wait_until_idle(ledger: Ledger, operator_conninfo: str) -> None:
         psycopg.Error: the database could not be queried.
         TimeoutError: the service went on for longer than it should.
     """
-    known = {entry.user_id for entry in ledger.entries if entry.outcome != "unknown"}
     unknown = [
-        entry.answered_at
-        for entry in ledger.entries
-        if entry.kind != "read" and entry.user_id not in known
+        sends[-1].answered_at for sends in attempts(ledger.entries) if settled(sends) == "unknown"
     ]
     if not unknown:
         return

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 Outcome = Literal["acknowledged", "refused", "unknown"]
+
+Kind = Literal[
+    "read", "purchase", "hold", "hold purchase", "release", "return", "capacity", "nonsense"
+]
+
+TAKES = ("purchase", "hold")
+"""The kinds of requests that ask for tickets."""
 
 NO_ANSWER = 0
 """The status of a request whose connection broke or whose answer did not arrive in time."""
@@ -31,22 +39,28 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     """A request and its answer.
 
     Attributes:
-        kind: ``read``, ``purchase``, or ``nonsense`` for a purchase that the service must refuse.
+        kind: ``nonsense`` is what the service must refuse; ``hold purchase`` turns a hold into a
+            purchase, ``return`` gives back tickets of a purchase, ``capacity`` changes how many
+            tickets the option has.
         option_id: the option that the request was about.
-        user_id: the buyer. Each purchase has a user of its own; requests with the same user are
-            retries of one purchase, with the same Idempotency-Key.
-        quantity: tickets requested; None if that was not a sensible number.
+        user_id: the buyer. Each buyer asks for tickets once, for a purchase or a hold, and what
+            follows is about these. Requests of the same buyer and kind are retries, with the same
+            Idempotency-Key, except that returns may leave fewer and fewer tickets.
+        quantity: tickets requested or, for a return, those that are to remain, or the capacity
+            that is to be; None if that was not a sensible number.
         sent_at: by `now`.
         answered_at: by `now`.
         status: the answer's status, or `NO_ANSWER`.
         code: the problem's code, if the answer was a problem.
-        purchase_id: the purchase id named in the answer.
+        id: of the purchase or hold that the answer named, or that the request was about. A hold
+            that is purchased keeps its id.
         left: the tickets left, as a read showed them.
         source: the process that sent it; times are only compared within one source.
         is_expected: whether the contract allows this answer to this request.
+        expires_in_seconds: how long the requested hold was to run.
     """
 
-    kind: Literal["read", "purchase", "nonsense"]
+    kind: Kind
     option_id: str
     user_id: str | None
     quantity: int | None
@@ -54,10 +68,11 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     answered_at: float
     status: int
     code: str | None
-    purchase_id: str | None
+    id: str | None
     left: int | None
     source: str
     is_expected: bool
+    expires_in_seconds: int | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -65,6 +80,26 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
         if 200 <= self.status < 400:
             return "acknowledged"
         return "refused" if 400 <= self.status < 500 else "unknown"
+
+
+def settled(sends: Sequence[Entry]) -> Outcome:
+    """What the sender knows after all requests for the same thing, in order.
+
+    One acknowledgement says that it is done. Otherwise the last answer counts: a refusal settles
+    what was sent before it, and says nothing about what is sent afterwards.
+    """
+    if any(each.outcome == "acknowledged" for each in sends):
+        return "acknowledged"
+    return sends[-1].outcome
+
+
+def attempts(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """The requests that are no reads: each with its retries, in order."""
+    found: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.kind != "read":
+            found[entry.option_id, entry.user_id, entry.kind, entry.quantity].append(entry)
+    return list(found.values())
 
 
 class _Head(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,7 +115,7 @@ class Ledger:
 
     Attributes:
         title: which sale this is, for people.
-        capacities: tickets put on sale, by option id.
+        capacities: tickets put on sale at first, by option id.
         deleted: options that an operator deleted during the sale, with everything sold of them.
         entries: in the order of their answers, per source.
         source: what this process is called in its own entries.

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import uuid
 
-from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger
+from loadtests.proof.ledger import NO_ANSWER, Entry, Kind, Ledger
 
 OPTION = str(uuid.UUID(int=42))
+
+CODES = {
+    "purchase": "sold_out",
+    "hold": "sold_out",
+    "hold purchase": "hold_expired",
+    "capacity": "capacity_in_use",
+}
+"""Of a 409, by the kind of the request."""
 
 
 def read(
@@ -25,13 +33,13 @@ def purchase(
     answered_at: float = 0.0,
     *,
     user: str | None = None,
-    purchase_id: str | None = None,
+    taken_id: str | None = None,
     option: str = OPTION,
     source: str = "a",
 ) -> Entry:
     """A purchase, by a user of its own unless one is given; 409 is `sold_out`."""
-    if status == 201 and purchase_id is None:
-        purchase_id = str(uuid.uuid4())
+    if status == 201 and taken_id is None:
+        taken_id = str(uuid.uuid4())
     return Entry(
         "purchase",
         option,
@@ -41,10 +49,41 @@ def purchase(
         answered_at,
         status,
         "sold_out" if status == 409 else None,
-        purchase_id,
+        taken_id,
         None,
         source,
         status in (201, 409, 503, NO_ANSWER),
+    )
+
+
+def request(
+    kind: Kind,
+    status: int,
+    quantity: int,
+    sent_at: float = 0.0,
+    answered_at: float = 0.0,
+    *,
+    user: str | None = None,
+    taken_id: str | None = None,
+    option: str = OPTION,
+    source: str = "a",
+    expires_in_seconds: int | None = None,
+) -> Entry:
+    """A request of any kind that changes something; 409 is what `CODES` has for it."""
+    return Entry(
+        kind,
+        option,
+        user,
+        quantity,
+        sent_at,
+        answered_at,
+        status,
+        CODES[kind] if status == 409 else None,
+        taken_id,
+        None,
+        source,
+        True,
+        expires_in_seconds,
     )
 
 

@@ -19,7 +19,8 @@ NOT_AS_REQUESTED = "an acknowledged purchase is not stored as requested"
 TWICE = "a purchase is stored more than once"
 REFUSED = "a refused purchase is stored"
 NOT_REQUESTED = "a purchase is stored that nobody requested"
-NOT_THE_CAPACITY = "sold plus left is not the capacity"
+NOT_THE_CAPACITY = "sold, held and left are not the capacity"
+HISTORY = "option_history() does not end with what is left"
 DIFFERENCE = "audit_allocations() found a difference"
 NOT_IN_CONTRACT = "an answer is not in the contract"
 
@@ -48,9 +49,9 @@ class Sold:
         self.store(self.unknown, 4)
         self.ledger = ledger(
             CAPACITY,
-            self.sent(201, 2, user=self.acknowledged, purchase_id=first),
+            self.sent(201, 2, user=self.acknowledged, taken_id=first),
             self.sent(NO_ANSWER, 3, user=self.retried),
-            self.sent(201, 3, user=self.retried, purchase_id=second),
+            self.sent(201, 3, user=self.retried, taken_id=second),
             self.sent(503, 4, user=self.unknown),
             self.sent(NO_ANSWER, 5, user=self.never_stored),
             self.sent(409, 12, user=self.refused),
@@ -133,7 +134,7 @@ def test_a_promise_that_was_kept_has_no_breach(any_database: str) -> None:
             ],
             [NOT_THE_CAPACITY],
         ),
-        (["UPDATE ticket_options SET allocation = 10"], [NOT_THE_CAPACITY, DIFFERENCE]),
+        (["UPDATE ticket_options SET allocation = 10"], [NOT_THE_CAPACITY, HISTORY, DIFFERENCE]),
     ],
     ids=[
         "an acknowledged purchase is gone",
@@ -214,7 +215,7 @@ def test_a_purchase_of_the_wrong_option_is_a_breach(sold: Sold) -> None:
     other = str(new_option(sold.connection, CAPACITY))
     sold.ledger.capacities[other] = CAPACITY
     stored = sold.store(str(uuid.uuid4()), 1, option=other)
-    sold.ledger.entries.append(sold.sent(201, 1, purchase_id=stored))
+    sold.ledger.entries.append(sold.sent(201, 1, taken_id=stored))
     assert sold.audit() == [NOT_AS_REQUESTED, NOT_REQUESTED]
 
 

@@ -8,16 +8,34 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import get_args
 
 import pytest
 
 from loadtests.harness.connection import Connection
+from loadtests.harness.postgres import connect
 from loadtests.harness.service import Service
-from loadtests.onsale.buyers import RETRIES_MAX, Answer, Request, Visit, play, visit
+from loadtests.onsale.buyers import Habits, visit
+from loadtests.onsale.organiser import change_capacity
+from loadtests.onsale.requests import (
+    Request,
+    give_back,
+    hold,
+    nonsense,
+    purchase,
+    purchase_of_hold,
+)
 from loadtests.onsale.sales import SALES, put_on_sale
+from loadtests.onsale.visits import RETRIES_MAX, Answer, Visit, play
 from loadtests.proof.audit import audit
-from loadtests.proof.ledger import NO_ANSWER, Entry, Ledger, now
+from loadtests.proof.ledger import NO_ANSWER, Entry, Kind, Ledger, now
 from tests.loadtests.entries import OPTION
+from tests.loadtests.procedures import changed
+
+HABITS = Habits(hold=0.7, give_back=0.7)
+
+ENDS = "state = 'purchased',\n                purchased_at = happens_at"
+ENDS_NOT = "state = hold.state"
 
 LOST = Answer(NO_ANSWER)
 UNAVAILABLE = Answer(503, {}, b'{"code": "unavailable"}')
@@ -180,7 +198,7 @@ def test_the_entry_of_a_purchase_has_everything_the_audit_needs() -> None:
         "quantity": entry.quantity,
         "user_id": entry.user_id,
     }
-    assert f"{request.path}/{entry.purchase_id}" == answer.headers["Location"]
+    assert f"{request.path}/{entry.id}" == answer.headers["Location"]
     assert before <= entry.sent_at <= entry.answered_at <= now()
     assert recorded(request, SOLD_OUT).code == "sold_out"
 
@@ -205,29 +223,109 @@ def test_a_pause_comes_before_the_request_and_is_not_part_of_it(
     assert pauses == [0.25]
 
 
+def test_buyers_with_habits_do_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    names: Counter[str] = Counter()
+    for seed in range(1000):
+        ledger = Ledger()
+        play(visit(OPTION, Random(seed), HABITS), keeping, ledger)
+        names.update(entry.kind for entry in ledger.entries)
+        assert all(entry.is_expected for entry in ledger.entries)
+    assert names.keys() == {
+        *("read", "purchase", "nonsense", "hold", "hold purchase", "release", "return")
+    }
+
+
+def keeping(request: Request) -> Answer:
+    """A service that does what it is asked for, and refuses what it must."""
+    [*expected] = request.expected
+    status = min(expected)
+    if status == 201 and request.kind == "hold purchase":
+        path = f"/ticket_options/{request.option_id}/purchases/{request.id}"
+        return Answer(201, {"Location": path})
+    if status == 201 and request.kind == "hold":
+        hold_id = str(uuid.uuid4())
+        members = {
+            "id": hold_id,
+            "ticket_option_id": request.option_id,
+            "user_id": request.user_id,
+            "quantity": request.quantity,
+        }
+        location = {"Location": f"{request.path}/{hold_id}"}
+        return Answer(201, location, json.dumps(members).encode())
+    if status == 201:
+        return created(request)
+    if status == 200 and request.kind == "return":
+        return Answer(200, {}, json.dumps({"quantity": request.quantity}).encode())
+    return LOOK if status == 200 else Answer(status, {}, b'{"code": "invalid"}')
+
+
+def speaking_nonsense(option_id: str, random: Random) -> Visit:
+    yield nonsense(option_id, str(uuid.uuid4()), random)
+
+
 def test_the_service_answers_every_request_within_the_contract(
-    served: Service, operator_url: str
+    served: Service, operator_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every kind of nonsense really is refused, and the promise holds for a single buyer."""
-    sale = SALES["stampede"]._replace(seconds=0.25)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     ledger = Ledger()
-    ledger.capacities = put_on_sale(sale, served.url)
-    [option_id] = ledger.capacities
+    ledger.capacities = put_on_sale(SALES["stampede"]._replace(seconds=0.25), served.url)
+    [(option_id, capacity)] = ledger.capacities.items()
     connection = Connection(served.url)
-    sent: list[Request] = []
-
-    def send(request: Request) -> Answer:
-        sent.append(request)
-        return connection.send(request)
-
-    for seed in range(600):
-        play(visit(option_id, Random(seed)), send, ledger)
+    for seed in range(100):
+        play(speaking_nonsense(option_id, Random(seed)), connection.send, ledger)
+    for seed in range(300):
+        play(visit(option_id, Random(seed), HABITS), connection.send, ledger)
+        if seed % 20 == 0:
+            play(change_capacity(option_id, capacity, Random(seed)), connection.send, ledger)
     connection.close()
 
     assert audit(ledger, operator_url) == []
-    assert {status for each in sent for status in each.expected} == {
-        *(200, 201, 400, 404, 405, 409, 413, 415, 422)
-    }
-    assert ledger.totals().keys() == {
-        *("read acknowledged", "purchase acknowledged", "purchase refused", "nonsense refused")
+    refused = {entry.status for entry in ledger.entries if entry.kind == "nonsense"}
+    assert refused == {400, 404, 405, 409, 413, 415, 422}
+    done = {f"{kind} acknowledged" for kind in get_args(Kind) if kind != "nonsense"}
+    assert done | {"purchase refused", "hold refused"} <= ledger.totals().keys()
+
+
+def giving_back_twice(option_id: str) -> Visit:
+    user_id = str(uuid.uuid4())
+    answer = yield purchase(option_id, user_id, 8)
+    assert answer.id is not None
+    for _ in range(2):
+        yield give_back(option_id, user_id, answer.id, 5)
+
+
+def purchasing_a_hold(option_id: str) -> Visit:
+    held = hold(option_id, str(uuid.uuid4()), 2, 600)
+    answer = yield held
+    assert answer.id is not None
+    yield purchase_of_hold(held, answer.id)
+
+
+def test_functions_that_give_back_twice_or_keep_a_hold_are_detected(
+    served: Service, database: str, operator_url: str
+) -> None:
+    """The negative control: a return does not look at what was returned before, and a purchase
+    leaves its hold as it was."""
+    with connect(database) as superuser:
+        superuser.execute(
+            changed("try_return_tickets.sql", "quantity - purchase.returned", "quantity").encode()
+        )
+        superuser.execute(changed("purchase_holds_of_many.sql", ENDS, ENDS_NOT).encode())
+    ledger = Ledger()
+    ledger.capacities = put_on_sale(SALES["stampede"]._replace(seconds=0.25), served.url)
+    [option_id] = ledger.capacities
+    connection = Connection(served.url)
+    for each in (giving_back_twice(option_id), purchasing_a_hold(option_id)):
+        play(each, connection.send, ledger)
+    connection.close()
+
+    assert {breach.sentence for breach in audit(ledger, operator_url)} == {
+        "a hold is not what became of it",
+        "a purchase has more or fewer tickets than its returns left",
+        "audit_allocations() found a difference",
+        "option_history() does not end with what is left",
+        "sold, held and left are not the capacity",
+        "tickets were returned more or less often than requested",
     }

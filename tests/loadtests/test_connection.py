@@ -11,7 +11,8 @@ import pytest
 
 from loadtests.harness import connection
 from loadtests.harness.connection import Connection
-from loadtests.onsale.buyers import Answer
+from loadtests.harness.service import wait_for
+from loadtests.onsale.visits import Answer
 from loadtests.proof.ledger import NO_ANSWER
 
 BODY = b'{"quantity": 1}'
@@ -111,6 +112,20 @@ def test_a_request_whose_connection_breaks_is_not_resent(peer: Peer, answer: byt
     assert [post(buyer).status for _ in range(3)] == [200, NO_ANSWER, 200]
     buyer.close()
     assert (len(peer.heads), peer.connections) == (3, 2)
+
+
+def test_a_connection_that_was_closed_while_it_was_idle_is_opened_again(peer: Peer) -> None:
+    def answer_and_close(accepted: socket.socket) -> None:
+        accepted.sendall(OK)
+        accepted.shutdown(socket.SHUT_RDWR)
+
+    peer.answers = iter([answer_and_close, send(OK)])
+    buyer = Connection(peer.url)
+    assert post(buyer).status == 200
+    wait_for(lambda: connection._has_ended(buyer._http.sock), "the end to arrive")
+    assert post(buyer).status == 200
+    buyer.close()
+    assert (len(peer.heads), peer.connections) == (2, 2)
 
 
 def test_an_answer_that_comes_too_late_is_no_answer(

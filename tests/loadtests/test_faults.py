@@ -17,14 +17,14 @@ from loadtests.faults.rounds import play_round
 
 SEED = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(1_000_000)))
 
-LOOKED_UP = "\n            AND purchase.id = ANY (purchase_ids)"
+LOOKED_UP = "\n                AND purchase.id = ANY (ids)"
 FORGOTTEN = LOOKED_UP + " AND uuid_extract_version(purchase.id) <> 7"
-STORED_AS = "purchase_ids[sold.place],"
+STORED_AS = " ids[sold.place],"
 STORED_AGAIN = """
     CASE WHEN EXISTS (
         SELECT FROM ticketing_private.purchases AS purchase
-        WHERE purchase.ticket_option_id = option_id AND purchase.id = purchase_ids[sold.place]
-    ) THEN gen_random_uuid() ELSE purchase_ids[sold.place] END,"""
+        WHERE purchase.ticket_option_id = option_id AND purchase.id = ids[sold.place]
+    ) THEN gen_random_uuid() ELSE ids[sold.place] END,"""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_function_that_forgets_what_it_has_stored_is_detected(tmp_path: Path) 
 
     The function forgets only ids that the service chose, not those derived from a buyer's key.
     """
-    source = (manifest.PROCEDURES / "purchase_tickets_of_one.sql").read_text()
+    source = (manifest.PROCEDURES / "take_tickets_of_one.sql").read_text()
     assert (source.count(LOOKED_UP), source.count(STORED_AS)) == (1, 1)
     forgetful = source.replace(LOOKED_UP, FORGOTTEN).replace(STORED_AS, STORED_AGAIN)
 

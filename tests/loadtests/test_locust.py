@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from db import manifest
 from loadtests.harness import service
 from loadtests.harness.postgres import Server, connect, value
 from loadtests.harness.service import free_port, wait_for
 from loadtests.onsale import report
 from loadtests.proof.ledger import Ledger
+from tests.loadtests.procedures import changed
 
 LOCUST = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
 
@@ -80,16 +80,9 @@ class Run:
             self._process.wait()
 
 
-def changed(procedure: str, old: str, new: str) -> str:
-    """A shipped procedure with one part replaced."""
-    text = (manifest.PROCEDURES / procedure).read_text()
-    assert old in text
-    return text.replace(old, new)
-
-
 def without_the_lock() -> list[str]:
     """Concurrent calls then read the same allocation, and each writes back what it left of it."""
-    return [changed("purchase_tickets_of_one.sql", "    FOR NO KEY UPDATE;", ";")]
+    return [changed("take_tickets_of_one.sql", "    FOR NO KEY UPDATE;", ";")]
 
 
 def losing_some() -> list[str]:
@@ -97,8 +90,8 @@ def losing_some() -> list[str]:
     stored = "FROM unnest(decided.sold_places) AS sold (place);"
     lost = stored.replace(";", " WHERE random() < 0.9;")
     return [
-        changed("purchase_tickets_of_one.sql", stored, lost),
-        changed("purchase_tickets_of_many.sql", stored, lost),
+        changed("take_tickets_of_one.sql", stored, lost),
+        changed("take_tickets_of_many.sql", stored, lost),
     ]
 
 
@@ -131,6 +124,7 @@ class Runs:
 
 
 STAMPEDE = ["--sale=stampede", "--seconds=3", "--buyers=16"]
+CHECKOUT = ["--sale=checkout", "--seconds=4", "--buyers=16"]
 STEADY = ["--sale=steady", "--seconds=6", "--buyers=16"]
 
 
@@ -149,6 +143,7 @@ def runs(postgres_18: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         started = Runs(scene, tmp_path_factory.mktemp("runs"))
         url, operator_url = serve()
         started.start("one process", url, operator_url, *STAMPEDE)
+        started.start("checkout", url, operator_url, *CHECKOUT)
         started.start("no database", url, "host=/nowhere", *STEADY)
         started.start("no service", "http://127.0.0.1:1", operator_url, *STEADY)
         started.start("oversells", *serve(without_the_lock), *STAMPEDE)
@@ -180,7 +175,7 @@ def test_a_sale_that_loses_a_worker_fails(runs: Runs) -> None:
     assert_failed(run, "is gone, and its records are incomplete")
 
 
-@pytest.mark.parametrize("name", ["one process", "workers"])
+@pytest.mark.parametrize("name", ["one process", "workers", "checkout"])
 def test_a_service_that_keeps_its_promise_passes(runs: Runs, name: str) -> None:
     run = runs[name]
     assert run.exit_code() == 0, run.output
@@ -196,11 +191,12 @@ def test_a_service_that_keeps_its_promise_passes(runs: Runs, name: str) -> None:
     else:
         assert len(ledger.entries) == requests_sent(run)
     assert {entry.outcome for entry in ledger.entries} == {"acknowledged", "refused"}
+    assert ("held, according to buyers" in run.page()) == (name == "checkout")
 
 
 def test_a_purchase_function_that_oversells_is_detected(runs: Runs) -> None:
     run = runs["oversells"]
-    assert_failed(run, "sold plus left is not the capacity")
+    assert_failed(run, "sold, held and left are not the capacity")
     with connect(run.operator_url, role="ticketing_operator") as operator:
         missing = value(operator, "SELECT min(missing) FROM ticketing.audit_allocations()")
         assert missing < 0, "tickets were lost instead"

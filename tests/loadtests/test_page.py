@@ -16,7 +16,7 @@ from loadtests.onsale.timeline import INTERVALS, Timeline
 from loadtests.onsale.verdict import BREACHES_PRINTED_MAX, Verdict, judge
 from loadtests.proof.audit import Breach
 from loadtests.proof.ledger import Ledger
-from tests.loadtests.entries import OPTION, ledger, nonsense, purchase, read
+from tests.loadtests.entries import OPTION, ledger, nonsense, purchase, read, request
 
 BREACH = Breach("a purchase is <lost>", OPTION, "user & quantity")
 
@@ -37,6 +37,24 @@ def a_sale() -> Ledger:
     )
 
 
+def a_checkout() -> Ledger:
+    """8 of 10 tickets held in 4 seconds: 3 are purchased, of which 2 go back, 1 is let go, and 4
+    run out."""
+    return ledger(
+        10,
+        request("hold", 201, 3, 100.0, 100.5, user="a", expires_in_seconds=2),
+        request("hold", 201, 1, 100.0, 100.5, user="b", expires_in_seconds=2),
+        request("hold", 0, 4, 100.0, 100.2, user="c", expires_in_seconds=2),
+        request("hold", 201, 4, 100.4, 100.5, user="c", expires_in_seconds=2),
+        request("hold", 409, 8, 100.0, 101.0, user="d", expires_in_seconds=2),
+        request("hold purchase", 201, 3, 101.0, 101.5, user="a"),
+        request("hold purchase", 201, 3, 101.5, 101.8, user="a"),
+        request("release", 204, 1, 101.0, 102.0, user="b"),
+        request("return", 200, 1, 102.0, 103.0, user="a"),
+        request("return", 200, 1, 103.0, 104.0, user="a"),
+    )
+
+
 def at(points: timeline.Points, moment: float) -> float:
     """The value at the last point up to the moment."""
     return [value for when, value in points if when <= moment][-1]
@@ -45,6 +63,21 @@ def at(points: timeline.Points, moment: float) -> float:
 def test_tickets_are_counted_once_from_the_moment_their_buyer_was_told() -> None:
     sold = Timeline(a_sale()).sold()
     assert [at(sold, moment) for moment in (0, 0.4, 0.6, 1.9, 2.1, 4)] == [0, 0, 3, 3, 5, 5]
+
+
+def test_tickets_are_held_until_they_are_purchased_or_released_or_run_out() -> None:
+    course = Timeline(a_checkout())
+    moments = (0.4, 0.6, 1.6, 2.1, 2.6, 3.1)
+    assert [at(course.held(), moment) for moment in moments] == [0, 8, 5, 4, 0, 0]
+    assert [at(course.sold(), moment) for moment in moments] == [0, 0, 3, 3, 3, 1]
+
+
+def test_the_page_shows_what_is_held_only_if_something_was() -> None:
+    for sale, has_holds in ((a_checkout(), True), (a_sale(), False)):
+        shown = page.render(Verdict(sale, [], []))
+        assert ('class="line green"' in shown) == has_holds
+        assert ("held, according to buyers" in shown) == has_holds
+        assert ("holds acknowledged" in shown) == has_holds
 
 
 def test_tickets_left_are_what_the_latest_read_of_each_option_showed() -> None:
@@ -126,7 +159,9 @@ def test_a_bad_verdict_says_why(breaches: list[Breach], doubts: list[str], sente
     assert ("why &lt;not&gt;" in shown) == bool(doubts)
 
 
-@pytest.mark.parametrize("sale", [a_sale(), Ledger()], ids=["a sale", "nothing"])
+@pytest.mark.parametrize(
+    "sale", [a_sale(), a_checkout(), Ledger()], ids=["a sale", "a checkout", "nothing"]
+)
 def test_the_page_is_self_contained(sale: Ledger) -> None:
     sale.title = "<script>, & more"
     shown = page.render(Verdict(sale, [], []))
@@ -174,6 +209,6 @@ def test_one_doubt_is_enough_for_a_bad_verdict(database: str, operator_url: str)
         user = str(uuid.uuid4())
         sell = "SELECT ticketing.purchase_tickets(%s::uuid, %s::uuid, 2)"
         stored = str(value(connection, sell, option, user))
-    sale = ledger(10, purchase(201, 2, user=user, purchase_id=stored, option=option), option=option)
+    sale = ledger(10, purchase(201, 2, user=user, taken_id=stored, option=option), option=option)
     assert judge(sale, operator_url).is_good
     assert not judge(sale, operator_url, ["a doubt"]).is_good
